@@ -1,0 +1,1 @@
+"""The contracts: types, protocols, errors, settings and text primitives that every other package shares."""
