@@ -50,11 +50,16 @@ class Settings(BaseSettings):
     # Reading files
     include: list[str] = Field([], description="Only paths that match one of these globs are ingested.")
     exclude: list[str] = Field(
-        [], description="Paths that match one of these globs are left out (as are those in `.footnoteignore`)."
+        [],
+        description="Paths that match one of these globs are left out (as are those in `.footnoteignore`).",
     )
     hidden_files: bool = Field(False, description="Ingest files and folders whose name starts with a dot.")
-    max_file_mb: float = Field(200.0, gt=0, description="Files larger than this many MB fail with that reason.")
-    load_timeout_s: float = Field(60.0, gt=0, description="A file that takes longer than this to parse fails.")
+    max_file_mb: float = Field(
+        200.0, gt=0, description="Files larger than this many MB fail with that reason."
+    )
+    load_timeout_s: float = Field(
+        60.0, gt=0, description="A file that takes longer than this to parse fails."
+    )
     load_memory_mb: int = Field(2048, ge=256, description="Memory limit of a parsing process, in MB.")
     load_workers: int = Field(2, ge=1, le=64, description="Parsing processes.")
     password_file: Path | None = Field(
@@ -63,7 +68,10 @@ class Settings(BaseSettings):
 
     # Chunks and vectors
     chunk_tokens: int = Field(
-        160, ge=16, le=8192, description="Most tokens of a chunk, prefix included, in the encoder's own tokens."
+        160,
+        ge=16,
+        le=8192,
+        description="Most tokens of a chunk, prefix included, in the encoder's own tokens.",
     )
     chunk_overlap_tokens: int = Field(0, ge=0, description="Tokens that neighbouring chunks share at most.")
     heading_prefix: bool = Field(True, description="Embed each chunk with its title and headings before it.")
@@ -110,9 +118,11 @@ class Settings(BaseSettings):
     context_hits: int = Field(12, ge=1, description="Hits that packing starts from.")
     prompt: str = Field("answer", description="Prompt template: a name in `rag/prompts/`, or a path.")
     abstain_below: float = Field(
-        0.35, ge=0, le=1, description="Below this confidence the answer is \"The documents don't say.\""
+        0.35, ge=0, le=1, description='Below this confidence the answer is "The documents don\'t say."'
     )
-    show_unsupported: bool = Field(False, description="Show sentences that no source supports (marked) instead of withholding them.")
+    show_unsupported: bool = Field(
+        False, description="Show sentences that no source supports (marked) instead of withholding them."
+    )
 
     # Serving
     host: str = Field("127.0.0.1", description="Address that `footnote serve` listens on.")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st sr jr vs etc no nr vol fig eq sec ch cf al inc ltd co corp dept approx est e.g i.e "
-    "a.m p.m u.s u.k u.n ph.d jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun "
-    "gen col lt sgt capt rev hon gov sen rep pp ed eds op z.b d.h u.a bzw usw ca".split()
+    ["mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "etc", "no", "nr", "vol", "fig", "eq", "sec", "ch", "cf", "al", "inc", "ltd", "co", "corp", "dept", "approx", "est", "e.g", "i.e", "a.m", "p.m", "u.s", "u.k", "u.n", "ph.d", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "gen", "col", "lt", "sgt", "capt", "rev", "hon", "gov", "sen", "rep", "pp", "ed", "eds", "op", "z.b", "d.h", "u.a", "bzw", "usw", "ca"]
 )
 _END = re.compile(r"[.!?…。！？]+[\"'”’»)\]]*(?=\s|$)|[。！？]+|\n[ \t]*\n+")
 _LAST_WORD = re.compile(r"([\w.\-]+)$")
@@ -45,7 +43,7 @@ def _ends_sentence(text: str, begin: int, stop: int, after: int, end: int) -> bo
     if len(token) == 1 and token.isalpha() and token.isupper():
         return not following  # an initial: "J. Smith"
     # A list number ("1. Open the lid") belongs to what it numbers.
-    return not (token.isdigit() and len(token) <= 3 and not text[begin:stop - len(token)].strip())
+    return not (token.isdigit() and len(token) <= 3 and not text[begin : stop - len(token)].strip())
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
