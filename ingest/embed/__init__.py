@@ -1,0 +1,1 @@
+"""Embedders: one backend a file, and the tokenizer that chunking counts with."""

@@ -1,0 +1,108 @@
+"""Embeddings from any server that speaks OpenAI's ``/v1/embeddings``."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from rag.core.errors import EmbedderError
+from rag.core.protocols import Vectors
+
+_BATCH_TEXTS = 64
+_TRIES = 4
+
+
+class RemoteEmbedder:
+    """Asks for one vector at the start, to learn the dimension and that the server answers."""
+
+    max_tokens = 8191
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        transport: Any = None,
+    ) -> None:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._url = base_url.rstrip("/") + "/embeddings"
+        self._model = model
+        self._client = httpx.Client(headers=headers, timeout=timeout_s, transport=transport)
+        self.dim = int(self._post(["footnote"]).shape[1])
+        self.fingerprint = f"{model}/{hashlib.sha256(f'{model}|{self.dim}'.encode()).hexdigest()[:16]}"
+
+    def embed(self, texts: Sequence[str], kind: Literal["document", "query"]) -> Vectors:
+        """float32, shape (n, dim), rows scaled to unit length here whatever the server does."""
+        if not texts:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        for i in range(0, len(order), _BATCH_TEXTS):
+            rows = order[i : i + _BATCH_TEXTS]
+            vectors[rows] = self._post([texts[row] for row in rows])
+        return vectors
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _post(self, texts: list[str]) -> Vectors:
+        import httpx
+
+        body = {"model": self._model, "input": texts, "encoding_format": "float"}
+        for attempt in range(_TRIES):
+            try:
+                response = self._client.post(self._url, json=body)
+            except httpx.HTTPError as exc:
+                if attempt + 1 < _TRIES:
+                    time.sleep(0.5 * 2**attempt)
+                    continue
+                raise EmbedderError(
+                    f"The embeddings server {self._url} does not answer ({type(exc).__name__}); start it or "
+                    "correct FOOTNOTE_EMBEDDER_BASE_URL."
+                ) from exc
+            if response.status_code in (408, 409, 425, 429) or response.status_code >= 500:
+                if attempt + 1 < _TRIES:
+                    time.sleep(_wait_s(response.headers.get("retry-after"), attempt))
+                    continue
+            return self._vectors(response, len(texts))
+        raise AssertionError("the last try returns or raises")
+
+    def _vectors(self, response: Any, n: int) -> Vectors:
+        if response.status_code != 200:
+            raise EmbedderError(
+                f"The embeddings server {self._url} answered {response.status_code} for model {self._model}; "
+                "check the model's name and the key.",
+                status=response.status_code,
+            )
+        try:
+            rows = sorted(response.json()["data"], key=lambda row: row["index"])
+            vectors = np.asarray([row["embedding"] for row in rows], dtype=np.float32)
+        except (ValueError, KeyError, TypeError) as exc:
+            raise EmbedderError(
+                f"The embeddings server {self._url} sent something that is not an embeddings reply; "
+                "check that it speaks OpenAI's /v1/embeddings."
+            ) from exc
+        dim = getattr(self, "dim", vectors.shape[1] if vectors.ndim == 2 else 0)
+        if vectors.shape != (n, dim) or not np.isfinite(vectors).all():
+            raise EmbedderError(
+                f"The embeddings server {self._url} sent vectors of shape {vectors.shape} where ({n}, {dim}) "
+                "were due; check the model's name."
+            )
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: Vectors = vectors / np.where(norms == 0, 1, norms)
+        return unit
+
+
+def _wait_s(retry_after: str | None, attempt: int) -> float:
+    try:
+        return min(30.0, float(retry_after)) if retry_after else 0.5 * 2**attempt
+    except ValueError:
+        return 0.5 * 2**attempt
