@@ -1,0 +1,78 @@
+"""The HTTP service: one ``Footnote`` for its life, routes over it, problems for everything that goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from rag.wiring import Footnote, open_footnote
+from starlette.concurrency import run_in_threadpool
+
+from api.body_limit import BodyLimit
+from api.boundary import Boundary
+from api.guard import OriginGuard
+from api.handlers import add_handlers
+from api.problems import MEDIA_TYPE
+from api.routes import ask, documents, health, reference, search
+from api.schemas import Problem
+from rag.core.settings import Settings
+
+JSON_LIMIT_BYTES = 1 << 20
+MULTIPART_OVERHEAD_BYTES = 1 << 16
+
+DESCRIPTION = (
+    "Answers questions from your own documents; every sentence carries a verified footnote. "
+    "Offsets count characters of a document's canonical text. Errors are RFC 9457 problems."
+)
+
+
+def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
+    """The service over an open store, or over one that it opens when it starts and closes when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        opened = footnote or await run_in_threadpool(open_footnote, settings, create=True)
+        app.state.footnote = opened
+        try:
+            yield
+        finally:
+            if footnote is None:
+                await run_in_threadpool(opened.close)
+
+    app = FastAPI(
+        title="Footnote",
+        version=version("footnote"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses={
+            "default": {
+                "description": "What went wrong.",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }
+        },
+    )
+    add_handlers(app)
+    for module in (search, ask, documents, health, reference):
+        app.include_router(module.router)
+    app.openapi_schema = _with_problem(app)
+
+    upload_bytes = int(settings.max_upload_mb * (1 << 20)) + MULTIPART_OVERHEAD_BYTES
+
+    def limit_bytes(path: str) -> int:
+        return upload_bytes if path == "/v1/documents" else JSON_LIMIT_BYTES
+
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, limit_bytes=limit_bytes)
+    app.add_middleware(OriginGuard, host=settings.host)
+    app.add_middleware(Boundary, log_folder=settings.store)
+    return app
+
+
+def _with_problem(app: FastAPI) -> dict[str, object]:
+    schema = app.openapi()
+    schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    return schema

@@ -1,0 +1,19 @@
+"""What routes ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from rag.wiring import Footnote
+
+from api.schemas import KnowledgeBaseName
+
+
+def _footnote(request: Request) -> Footnote:
+    footnote: Footnote = request.app.state.footnote
+    return footnote
+
+
+Door = Annotated[Footnote, Depends(_footnote)]
+InKnowledgeBase = Annotated[KnowledgeBaseName | None, Query(alias="kb", description="Knowledge base.")]

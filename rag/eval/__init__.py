@@ -1,0 +1,1 @@
+"""How good search and answers are, measured on questions with known answers."""
