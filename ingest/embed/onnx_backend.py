@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -29,12 +30,23 @@ class OnnxEmbedder:
         self._files = find_encoder(model)
         _check_architecture(self._files)
         sha256 = weights_sha256(self._files, cache_folder)
-        graph = _converted(self._files, sha256, cache_folder)
+        self._sha256, self._cache_folder, self._n_threads = sha256, cache_folder, n_threads
+        self._opened: Any = None
+        self._opening = threading.Lock()
         self.fingerprint = fingerprint(self._files, sha256)
         self.dim = int(self._files.config["hidden_size"])
         self.max_tokens = self._files.max_tokens
         self.tokenizer = WordPieceTokenizer(self._files.tokenizer, self.max_tokens)
-        self._session = _session(graph, n_threads)
+
+    @property
+    def _session(self) -> Any:
+        # Opened at the first text, because the very first run has to convert the weights, and a store's
+        # words can be searched meanwhile.
+        with self._opening:
+            if self._opened is None:
+                graph = _converted(self._files, self._sha256, self._cache_folder)
+                self._opened = _session(graph, self._n_threads)
+            return self._opened
 
     def embed(self, texts: Sequence[str], kind: Literal["document", "query"]) -> Vectors:
         """float32, shape (n, dim), rows of unit length.

@@ -68,10 +68,10 @@ class RemoteEmbedder:
                     f"The embeddings server {self._url} does not answer ({type(exc).__name__}); start it or "
                     "correct FOOTNOTE_EMBEDDER_BASE_URL."
                 ) from exc
-            if response.status_code in (408, 409, 425, 429) or response.status_code >= 500:
-                if attempt + 1 < _TRIES:
-                    time.sleep(_wait_s(response.headers.get("retry-after"), attempt))
-                    continue
+            retryable = response.status_code in (408, 409, 425, 429) or response.status_code >= 500
+            if retryable and attempt + 1 < _TRIES:
+                time.sleep(_wait_s(response.headers.get("retry-after"), attempt))
+                continue
             return self._vectors(response, len(texts))
         raise AssertionError("the last try returns or raises")
 
@@ -97,12 +97,12 @@ class RemoteEmbedder:
                 "were due; check the model's name."
             )
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: Vectors = vectors / np.where(norms == 0, 1, norms)
-        return unit
+        return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
 
 
 def _wait_s(retry_after: str | None, attempt: int) -> float:
+    fallback_s = 0.5 * 2.0**attempt
     try:
-        return min(30.0, float(retry_after)) if retry_after else 0.5 * 2**attempt
+        return min(30.0, float(retry_after)) if retry_after else fallback_s
     except ValueError:
-        return 0.5 * 2**attempt
+        return fallback_s

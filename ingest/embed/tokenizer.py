@@ -9,7 +9,6 @@ from rag.core.errors import EmbedderError
 
 if TYPE_CHECKING:
     from rag.core.protocols import ChunkTokenizer
-    from rag.core.settings import Settings
 
 
 class WordPieceTokenizer:
@@ -62,16 +61,16 @@ class TiktokenTokenizer:
         return list(zip(starts, ends, strict=True))
 
 
-def load_tokenizer(settings: Settings) -> ChunkTokenizer:
-    """The tokenizer of the embedder that the settings name. Imports no encoder."""
+def load_tokenizer(embedder: str, model: str) -> ChunkTokenizer:
+    """The tokenizer of the embedder that the settings of these names choose. Imports no encoder."""
     from ingest.embed.model_files import find_encoder, is_local
 
-    if settings.embedder == "remote":
+    if embedder == "remote":
         return TiktokenTokenizer()
-    if is_local(settings.embedder_model):
-        files = find_encoder(settings.embedder_model)
-        return WordPieceTokenizer(files.tokenizer, files.max_tokens)
-    from ingest.embed.torch_backend import hub_folder
+    if is_local(model):
+        files = find_encoder(model)
+    else:
+        from ingest.embed.torch_backend import hub_folder
 
-    files = find_encoder(str(hub_folder(settings.embedder_model)))
+        files = find_encoder(str(hub_folder(model)))
     return WordPieceTokenizer(files.tokenizer, files.max_tokens)

@@ -80,7 +80,7 @@ def _load(folder: Path, n_threads: int) -> Any:
             "The torch embedder needs torch and sentence-transformers; run 'make install', or set "
             "FOOTNOTE_EMBEDDER=onnx."
         ) from exc
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if n_threads:
         torch.set_num_threads(n_threads)
     try:

@@ -1,0 +1,151 @@
+"""Vectors in Chroma: embedded in this process, or on a Chroma server."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from rag.core.errors import SettingsError, StoreCorrupt, StoreError, StoreFull, VectorsUnreachable
+from rag.core.protocols import Vectors
+
+_UPSERT_PAGE = 1000
+_GET_PAGE = 5000
+# ef_search bounds recall: 100 found 0.99 of the exact top 10 where Chroma's default of 100 neighbours apply.
+_HNSW = {"space": "cosine", "ef_construction": 128, "ef_search": 128, "max_neighbors": 24}
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _translated(method: _F) -> _F:
+    """The one place where Chroma's errors become ours."""
+
+    @wraps(method)
+    def wrapper(self: ChromaVectors, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except (StoreError, SettingsError):
+            raise
+        except Exception as exc:  # chromadb raises its own tree, httpx's, and bare ones from its Rust core
+            raise self._error(exc) from exc
+
+    return cast(_F, wrapper)
+
+
+class ChromaVectors:
+    """Chunk ids and vectors, nothing else: texts and metadata are the catalog's, so nothing is kept twice."""
+
+    def __init__(self, place: Path | str) -> None:
+        """``place``: a folder for an embedded Chroma, or the URL of a server."""
+        self._place = place
+        self._collections: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._client = self._connect()
+
+    @_translated
+    def _connect(self) -> Any:
+        import chromadb
+        from chromadb.config import Settings
+
+        settings = Settings(anonymized_telemetry=False)
+        if isinstance(self._place, Path):
+            self._place.mkdir(parents=True, exist_ok=True)
+            return chromadb.PersistentClient(str(self._place), settings=settings)
+        url = urlsplit(self._place)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise SettingsError(
+                f"{self._place!r} is not the URL of a Chroma server; give it as http://host:port.",
+                setting="chroma",
+            )
+        port = url.port or (443 if url.scheme == "https" else 8000)
+        return chromadb.HttpClient(host=url.hostname, port=port, ssl=url.scheme == "https", settings=settings)
+
+    def _collection(self, name: str) -> Any:
+        with self._lock:
+            if name not in self._collections:
+                self._collections[name] = self._client.get_or_create_collection(
+                    name, embedding_function=None, configuration={"hnsw": _HNSW}
+                )
+            return self._collections[name]
+
+    @_translated
+    def upsert(self, collection: str, ids: Sequence[str], vectors: Vectors) -> None:
+        target = self._collection(collection)
+        for i in range(0, len(ids), _UPSERT_PAGE):
+            target.upsert(ids=list(ids[i : i + _UPSERT_PAGE]), embeddings=vectors[i : i + _UPSERT_PAGE])
+
+    @_translated
+    def delete(self, collection: str, ids: Sequence[str]) -> None:
+        target = self._collection(collection)
+        for i in range(0, len(ids), _UPSERT_PAGE):
+            page = list(ids[i : i + _UPSERT_PAGE])
+            there = target.get(ids=page, include=[])["ids"]
+            if there:
+                target.delete(ids=there)
+
+    @_translated
+    def search(self, collection: str, vector: Vectors, k: int) -> list[tuple[str, float]]:
+        if k <= 0:
+            return []
+        found = self._collection(collection).query(
+            query_embeddings=[vector], n_results=k, include=["distances"]
+        )
+        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+        return [(chunk, 1.0 - float(distance)) for chunk, distance in pairs]
+
+    @_translated
+    def ids(self, collection: str) -> set[str]:
+        target, found = self._collection(collection), set[str]()
+        while page := target.get(limit=_GET_PAGE, offset=len(found), include=[])["ids"]:
+            before = len(found)
+            found.update(page)
+            if len(found) == before:
+                break
+        return found
+
+    @_translated
+    def get(self, collection: str, ids: Sequence[str]) -> dict[str, Vectors]:
+        target, vectors = self._collection(collection), dict[str, Vectors]()
+        for i in range(0, len(ids), _UPSERT_PAGE):
+            page = target.get(ids=list(ids[i : i + _UPSERT_PAGE]), include=["embeddings"])
+            for chunk, row in zip(page["ids"], page["embeddings"], strict=True):
+                vectors[chunk] = np.asarray(row, dtype=np.float32)
+        return vectors
+
+    @_translated
+    def drop(self, collection: str) -> None:
+        from chromadb.errors import NotFoundError
+
+        with self._lock:
+            self._collections.pop(collection, None)
+            with contextlib.suppress(NotFoundError):
+                self._client.delete_collection(collection)
+
+    def close(self) -> None:
+        close = getattr(self._client, "close", None)
+        if close is not None:
+            close()
+
+    def _error(self, exc: Exception) -> StoreError:
+        text = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        if isinstance(self._place, Path):
+            if "full" in text.lower() or "no space" in text.lower():
+                return StoreFull(
+                    f"The disk of {self._place} is full; free some space and run the command again: nothing is lost."
+                )
+            return StoreCorrupt(
+                f"The vectors in {self._place} cannot be used ({text}); run 'footnote doctor --repair', which "
+                "builds them again from the catalog.",
+                path=str(self._place),
+            )
+        return VectorsUnreachable(
+            f"The Chroma server {self._place} does not answer as it should ({text}); start it, or correct "
+            "FOOTNOTE_CHROMA.",
+            url=str(self._place),
+        )

@@ -1,0 +1,240 @@
+"""What retrieval reads: everything returned is live, inside the scope, and joined with its source."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ingest.store import exact
+from ingest.store.catalog import Catalog, IndexRow
+from ingest.store.filters import matching_chunks
+from ingest.store.generations import unpack_text
+from ingest.store.schema import words_table
+from rag.core.errors import FingerprintMismatch, UnknownKnowledgeBase, UnknownSource
+from rag.core.protocols import Vectors, VectorStore
+from rag.core.types import Chunk, Hit, Scope, Source
+
+# Where a filter leaves at most this many chunks they are scored exactly; above, the index is searched wider.
+_EXACT_CHUNKS = 20_000
+_HIT_COLUMNS = """
+    chunk.id AS id, chunk.text AS text, chunk.start AS start, chunk."end" AS "end",
+    chunk.headings AS headings, chunk.page AS page, chunk.n_tokens AS n_tokens, chunk.ordinal AS ordinal,
+    generation.source_id AS source_id, generation.uri AS uri, generation.content_hash AS content_hash,
+    generation.media_type AS media_type, generation.title AS title, generation.metadata AS metadata"""
+
+
+class StoreIndex:
+    """``ChunkIndex`` over a catalog and, where this process may use it, a vector store."""
+
+    def __init__(
+        self, catalog: Catalog, vectors: Callable[[], VectorStore | None], *, embedder: str | None = None
+    ) -> None:
+        """``vectors`` gives the vector store, or None where only exact search is possible.
+        ``embedder``: fingerprint that the vectors must have."""
+        self._catalog = catalog
+        self._vectors = vectors
+        self._embedder = embedder
+        self._lock = threading.Lock()
+        self._exact: tuple[tuple[int, int], list[str], Vectors] | None = None
+
+    # Which index
+
+    def index_of(self, scope: Scope) -> IndexRow:
+        """Raises ``UnknownKnowledgeBase`` and ``FingerprintMismatch``."""
+        idx = self._catalog.active_index(self._catalog.find_kb(scope.tenant, scope.knowledge_base))
+        if idx is None:
+            raise UnknownKnowledgeBase(
+                f"The knowledge base {scope.knowledge_base} is empty; ingest a folder into it first: "
+                "footnote ingest PATH.",
+                knowledge_base=scope.knowledge_base,
+            )
+        if self._embedder is not None and idx.embedder != self._embedder:
+            raise mismatch(scope.knowledge_base, idx.embedder, self._embedder)
+        return idx
+
+    # Words
+
+    def search_words(self, scope: Scope, query: str, k: int) -> list[tuple[str, float]]:
+        """BM25 over title, heading and body; ``query`` is FTS5 syntax. Higher is better."""
+        if not query or k <= 0:
+            return []
+        with self._catalog.reading() as db:
+            idx = self.index_of(scope)
+            words = words_table(idx.id)
+            passing = self._passing(db, idx, scope)
+            condition = "" if passing is None else "AND chunk.row IN (SELECT row FROM wanted)"
+            if passing is not None:
+                db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (row INTEGER PRIMARY KEY)")
+                db.execute("DELETE FROM wanted")
+                db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(row,) for row in passing])
+            rows = db.execute(
+                f"""SELECT chunk.id AS id, -bm25({words}, 1.0, 1.0, 1.0) AS score
+                    FROM {words} JOIN chunk ON chunk.row = {words}.rowid
+                    WHERE {words} MATCH ? {condition} ORDER BY score DESC, id LIMIT ?""",
+                (query, k),
+            ).fetchall()
+        return [(row["id"], row["score"]) for row in rows]
+
+    def document_frequency(self, scope: Scope, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """(live chunks, for each term the chunks that hold it); FTS5 stems the terms as it did the text."""
+        with self._catalog.reading() as db:
+            idx = self.index_of(scope)
+            words = words_table(idx.id)
+            n = db.execute(
+                """SELECT count(*) FROM chunk JOIN generation ON generation.id = generation_id
+                   WHERE generation.idx_id = ? AND generation.state = 'live'""",
+                (idx.id,),
+            ).fetchone()[0]
+            count = f"SELECT count(*) FROM {words} WHERE {words} MATCH ?"
+            found = {
+                term: db.execute(count, (_quoted(term),)).fetchone()[0] if term.strip() else 0
+                for term in dict.fromkeys(terms)
+            }
+        return n, found
+
+    # Vectors
+
+    def search_vectors(self, scope: Scope, vector: Vectors, k: int) -> list[tuple[str, float]]:
+        with self._catalog.reading() as db:
+            idx = self.index_of(scope)
+            passing = self._passing(db, idx, scope)
+            if passing is not None and len(passing) <= _EXACT_CHUNKS:
+                return exact.best(*exact.load_rows(db, idx, passing), vector, k)
+        store = self._vectors()
+        if store is None:
+            if passing is not None:
+                with self._catalog.reading() as db:
+                    return exact.best(*exact.load_rows(db, idx, passing), vector, k)
+            return exact.best(*self._all(idx), vector, k)
+        return self._widening(store, idx, vector, k, passing)
+
+    def _widening(
+        self, store: VectorStore, idx: IndexRow, vector: Vectors, k: int, passing: list[int] | None
+    ) -> list[tuple[str, float]]:
+        """Asks for more until k hits are live and pass, since the index also holds dead and staged chunks."""
+        collection, n_asked = self._catalog.collection(idx), k + 8
+        while True:
+            found = store.search(collection, vector, n_asked)
+            with self._catalog.reading() as db:
+                live = self._live(db, idx, [chunk for chunk, _ in found], passing)
+            kept = [(chunk, score) for chunk, score in found if chunk in live]
+            if len(kept) >= k or len(found) < n_asked:
+                return sorted(kept, key=lambda pair: (-pair[1], pair[0]))[:k]
+            n_asked *= 4
+
+    def _live(
+        self, db: sqlite3.Connection, idx: IndexRow, ids: Sequence[str], passing: list[int] | None
+    ) -> set[str]:
+        allowed = None if passing is None else set(passing)
+        rows = db.execute(
+            """SELECT chunk.id AS id, chunk.row AS row FROM chunk
+               JOIN generation ON generation.id = chunk.generation_id
+               WHERE chunk.id IN (SELECT value FROM json_each(?)) AND generation.idx_id = ?
+                 AND generation.state = 'live'""",
+            (json.dumps(list(ids)), idx.id),
+        )
+        return {row["id"] for row in rows if allowed is None or row["row"] in allowed}
+
+    def _all(self, idx: IndexRow) -> tuple[list[str], Vectors]:
+        key = (idx.id, self._catalog.revision())
+        with self._lock:
+            if self._exact is None or self._exact[0] != key:
+                with self._catalog.reading() as db:
+                    self._exact = (key, *exact.load_live(db, idx))
+            return self._exact[1], self._exact[2]
+
+    def vectors(self, scope: Scope, chunk_ids: Sequence[str]) -> dict[str, Vectors]:
+        """The stored vector of each chunk that has one, float32 of shape (dim,)."""
+        with self._catalog.reading() as db:
+            idx = self.index_of(scope)
+            rows = db.execute(
+                """SELECT DISTINCT chunk.id AS id, vector.data AS data FROM chunk
+                   JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
+                   WHERE chunk.id IN (SELECT value FROM json_each(?)) AND chunk.idx_id = ?""",
+                (idx.embedder, json.dumps(list(chunk_ids)), idx.id),
+            ).fetchall()
+        return {row["id"]: np.frombuffer(row["data"], dtype="<f4") for row in rows}
+
+    # Joins
+
+    def hits(self, scope: Scope, scored: Sequence[tuple[str, float]]) -> list[Hit]:
+        with self._catalog.reading() as db:
+            idx = self.index_of(scope)
+            rows = {
+                row["id"]: row
+                for row in db.execute(
+                    f"""SELECT {_HIT_COLUMNS} FROM chunk JOIN generation ON generation.id = chunk.generation_id
+                        WHERE chunk.id IN (SELECT value FROM json_each(?)) AND generation.idx_id = ?
+                          AND generation.state = 'live'""",
+                    (json.dumps([chunk for chunk, _ in scored]), idx.id),
+                )
+            }
+        return [_hit(rows[chunk], score) for chunk, score in scored if chunk in rows]
+
+    def source_text(self, scope: Scope, source_id: str) -> str:
+        with self._catalog.reading() as db:
+            row = db.execute(
+                "SELECT text FROM generation WHERE idx_id = ? AND source_id = ? AND state = 'live'",
+                (self.index_of(scope).id, source_id),
+            ).fetchone()
+        if row is None:
+            raise UnknownSource(
+                f"There is no document {source_id} in the knowledge base {scope.knowledge_base}; "
+                "'footnote sources' lists them.",
+                source=source_id,
+            )
+        return unpack_text(row["text"])
+
+    def pending_vectors(self, scope: Scope) -> int:
+        with self._catalog.reading() as db:
+            row = db.execute(
+                """SELECT count(*) FROM chunk JOIN generation ON generation.id = generation_id
+                   WHERE chunk.idx_id = ? AND chunk.indexed = 0 AND generation.state = 'live'""",
+                (self.index_of(scope).id,),
+            ).fetchone()
+        return int(row[0])
+
+    def _passing(self, db: sqlite3.Connection, idx: IndexRow, scope: Scope) -> list[int] | None:
+        return matching_chunks(db, idx, scope.filters) if scope.filters else None
+
+
+def mismatch(kb: str, stored: str, wanted: str) -> FingerprintMismatch:
+    return FingerprintMismatch(
+        f"The knowledge base {kb} was built with {stored}, the settings say {wanted}; run 'footnote reindex' to "
+        "build it anew (it goes on answering meanwhile), or set the encoder and chunk settings back.",
+        stored=stored,
+        wanted=wanted,
+    )
+
+
+def _quoted(term: str) -> str:
+    return '"' + term.replace('"', '""') + '"'
+
+
+def _hit(row: sqlite3.Row, score: float) -> Hit:
+    return Hit(
+        chunk=Chunk(
+            id=row["id"],
+            source_id=row["source_id"],
+            text=row["text"],
+            start=row["start"],
+            end=row["end"],
+            heading_path=tuple(json.loads(row["headings"])),
+            page=row["page"],
+            n_tokens=row["n_tokens"],
+            ordinal=row["ordinal"],
+        ),
+        source=Source(
+            id=row["source_id"],
+            uri=row["uri"],
+            content_hash=row["content_hash"],
+            media_type=row["media_type"],
+            title=row["title"],
+            metadata=json.loads(row["metadata"]),
+        ),
+        score=score,
+    )

@@ -1,0 +1,51 @@
+"""Exact cosine search over the catalog's own vectors: no index, no approximation."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import numpy as np
+
+from ingest.store.catalog import IndexRow
+from rag.core.protocols import Vectors
+
+_LIVE_VECTORS = """
+    SELECT chunk.id AS id, vector.data AS data FROM chunk
+    JOIN generation ON generation.id = chunk.generation_id
+    JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
+    WHERE generation.idx_id = ? AND generation.state = 'live'"""
+
+
+def load_live(db: sqlite3.Connection, idx: IndexRow) -> tuple[list[str], Vectors]:
+    """Ids and vectors, float32 of shape (n, dim), of every live chunk that has one."""
+    return _matrix(db.execute(_LIVE_VECTORS, (idx.embedder, idx.id)), idx.dim)
+
+
+def load_rows(db: sqlite3.Connection, idx: IndexRow, rows: Sequence[int]) -> tuple[list[str], Vectors]:
+    """The same for the chunks with these row numbers only."""
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (row INTEGER PRIMARY KEY)")
+    db.execute("DELETE FROM wanted")
+    db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(row,) for row in rows])
+    query = f"{_LIVE_VECTORS} AND chunk.row IN (SELECT row FROM wanted)"
+    return _matrix(db.execute(query, (idx.embedder, idx.id)), idx.dim)
+
+
+def best(ids: Sequence[str], matrix: Vectors, vector: Vectors, k: int) -> list[tuple[str, float]]:
+    """The k largest cosines, best first; ties by id, so that equal stores answer equally."""
+    if not len(ids) or k <= 0:
+        return []
+    scores = matrix @ vector
+    k = min(k, len(ids))
+    top = np.argpartition(-scores, k - 1)[:k] if k < len(ids) else np.arange(len(ids))
+    ordered = sorted(top.tolist(), key=lambda i: (-float(scores[i]), ids[i]))
+    return [(ids[i], float(scores[i])) for i in ordered]
+
+
+def _matrix(rows: sqlite3.Cursor, dim: int) -> tuple[list[str], Vectors]:
+    ids: list[str] = []
+    data = bytearray()
+    for row in rows:
+        ids.append(row["id"])
+        data += row["data"]
+    return ids, np.frombuffer(bytes(data), dtype="<f4").reshape(len(ids), dim)

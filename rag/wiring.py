@@ -1,0 +1,302 @@
+"""THE COMPOSITION ROOT: settings in, working objects out. The one file that builds concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ingest.store.chunk_index import StoreIndex
+from ingest.store.store import Store
+from rag.core.reports import DoctorReport, OnSyncEvent, SourceInfo, StoreStatus, SyncReport
+from rag.core.settings import Settings
+from rag.core.types import Answer, AnswerEvent, Document, Filters, Final, Message, Retrieval, Scope
+
+if TYPE_CHECKING:
+    from ingest.context import IngestContext
+    from ingest.store.catalog import IndexRow
+    from rag.answer import AnswerParts
+    from rag.core.protocols import Embedder
+    from rag.retrieve.hybrid import HybridRetriever
+
+TENANT = "default"
+
+
+def open_footnote(settings: Settings, *, create: bool = False) -> Footnote:
+    """Opens a store. Use it as a context manager, or close it.
+
+    ``create`` makes the store if it is not there. Nothing is locked before the first write.
+    Raises ``StoreError`` and its subclasses.
+    """
+    return Footnote(settings, Store(settings.store, chroma_url=settings.chroma, create=create))
+
+
+class Footnote:
+    """A store and everything that works on it. Questions may be asked from several threads at once."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings = settings
+        self.store = store
+        self._writing = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.store.close()
+
+    # Writing
+
+    def ingest(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        kb: str | None = None,
+        on_event: OnSyncEvent | None = None,
+        stop: threading.Event | None = None,
+    ) -> SyncReport:
+        """Makes the knowledge base equal to the folders and files given. See ``ingest/sync.py``."""
+        from ingest.sync import sync
+
+        with self._writing:
+            self.store.become_writer()
+            return sync(self._ingest_context(kb, on_event, stop), [Path(path) for path in paths])
+
+    def watch(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        on_report: Callable[[SyncReport], None],
+        kb: str | None = None,
+        on_event: OnSyncEvent | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Ingests, and again whenever something changes, until ``stop`` is set."""
+        from ingest.watch import watch
+
+        stop = stop or threading.Event()
+        watch(
+            [Path(path) for path in paths],
+            lambda: on_report(self.ingest(paths, kb=kb, on_event=on_event, stop=stop)),
+            stop,
+        )
+
+    def reindex(
+        self,
+        *,
+        kb: str | None = None,
+        on_event: OnSyncEvent | None = None,
+        stop: threading.Event | None = None,
+    ) -> SyncReport:
+        """Builds the index anew with the settings at hand, beside the old one, and swaps."""
+        from ingest.reindex import reindex
+
+        with self._writing:
+            self.store.become_writer()
+            context, old = self._reindex_context(kb, on_event, stop)
+            return reindex(context, old)
+
+    def remove(self, patterns: Sequence[str], *, kb: str | None = None) -> list[str]:
+        """Removes documents by path, glob or id from the knowledge base; the files stay where they are.
+
+        Raises ``UnknownSource`` if a pattern fits nothing.
+        """
+        from ingest.remove import remove
+
+        with self._writing:
+            idx = self.index.index_of(self.scope(kb))
+            self.store.become_writer()
+            return remove(self.store.catalog, idx, patterns, self.store.vectors())
+
+    def add_upload(self, name: str, data: bytes, *, kb: str | None = None) -> SourceInfo:
+        """Stores a file beside the store and ingests it. Raises ``LoadError`` if it cannot be read."""
+        from ingest.uploads import add_upload
+
+        with self._writing:
+            self.store.become_writer()
+            path = add_upload(self._ingest_context(kb, None, None), self.store.folder, name, data)
+        return next(info for info in self.sources(kb=kb) if info.uri == path)
+
+    def doctor(self, *, repair: bool = False) -> DoctorReport:
+        """Proves that catalog, full text and vectors agree; needs the store for itself."""
+        from ingest.prepare import embedding_texts
+        from ingest.store.doctor import examine
+
+        with self._writing:
+            self.store.become_writer()
+            settings = self.settings
+            return examine(
+                self.store.catalog,
+                self.store.vectors(),
+                repair=repair,
+                rechunk=lambda _: lambda document: embedding_texts(settings, document),
+            )
+
+    # Asking
+
+    def search(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        filters: Filters | None = None,
+        kb: str | None = None,
+    ) -> Retrieval:
+        """The best chunks for a question. Raises ``InvalidQuestion``, ``UnknownKnowledgeBase``."""
+        from rag.guard.question import checked_question
+
+        asked = checked_question(question, self.settings.max_question_chars)
+        return self.retriever.retrieve(asked, self.scope(kb, filters), k or self.settings.top_k)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        filters: Filters | None = None,
+        kb: str | None = None,
+        history: tuple[Message, ...] = (),
+    ) -> Answer:
+        """The answer with its citations. Not for use inside a running event loop: there, use ``stream``."""
+
+        async def last() -> Answer:
+            answer: Answer | None = None
+            async for event in self.stream(question, filters=filters, kb=kb, history=history):
+                if isinstance(event, Final):
+                    answer = event.answer
+            assert answer is not None, "the flow ends with Final"
+            return answer
+
+        return asyncio.run(last())
+
+    def stream(
+        self,
+        question: str,
+        *,
+        filters: Filters | None = None,
+        kb: str | None = None,
+        history: tuple[Message, ...] = (),
+    ) -> AsyncIterator[AnswerEvent]:
+        """``Retrieved``, then each verified ``Sentence`` as it is ready, then ``Final``."""
+        from rag.answer import answer
+
+        return answer(question, self.scope(kb, filters), self.answer_parts, history=history)
+
+    # Looking
+
+    def sources(self, *, kb: str | None = None) -> list[SourceInfo]:
+        from ingest.store.listing import list_sources
+
+        catalog = self.store.catalog
+        kb_id = catalog.find_kb(TENANT, kb or self.settings.kb)
+        return list_sources(catalog, kb_id)
+
+    def status(self) -> StoreStatus:
+        from ingest.store.listing import store_status
+
+        return store_status(self.store, TENANT, self.settings.chroma)
+
+    def document(self, source_id: str, *, kb: str | None = None) -> Document:
+        """The live version of a document. Raises ``UnknownSource``."""
+        from ingest.store.listing import read_document
+
+        return read_document(self.store.catalog, self.index.index_of(self.scope(kb)), source_id)
+
+    def original(self, source_id: str, *, kb: str | None = None) -> Path | None:
+        """Where the original file is, if it is still there."""
+        for info in self.sources(kb=kb):
+            path = Path(info.root) / info.uri
+            if info.id == source_id and path.is_file():
+                return path
+        return None
+
+    # Parts
+
+    def scope(self, kb: str | None = None, filters: Filters | None = None) -> Scope:
+        return Scope(kb or self.settings.kb, TENANT, filters or Filters())
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        from ingest.embed.registry import load_embedder
+
+        return load_embedder(self.settings)
+
+    @cached_property
+    def index(self) -> StoreIndex:
+        return StoreIndex(
+            self.store.catalog, self.store.vectors_for_reading, embedder=self.embedder.fingerprint
+        )
+
+    @cached_property
+    def retriever(self) -> HybridRetriever:
+        from rag.retrieve.hybrid import HybridRetriever
+        from rag.retrieve.rerank import load_reranker
+
+        settings = self.settings
+        reranker = load_reranker(settings.reranker, settings.rerank_top) if settings.reranker else None
+        return HybridRetriever(self.index, self.embedder, candidates=settings.candidates, reranker=reranker)
+
+    @cached_property
+    def answer_parts(self) -> AnswerParts:
+        from rag.answer import AnswerParts
+        from rag.llm.stack import build_chat_model
+
+        return AnswerParts(
+            settings=self.settings,
+            retriever=self.retriever,
+            index=self.index,
+            embedder=self.embedder,
+            chat=build_chat_model(self.settings),
+        )
+
+    def _ingest_context(
+        self, kb: str | None, on_event: OnSyncEvent | None, stop: threading.Event | None
+    ) -> IngestContext:
+        from ingest.context import IngestContext, ignore_event
+        from ingest.store.indexes import index_for_writing
+
+        name = kb or self.settings.kb
+        idx = index_for_writing(self.store.catalog, TENANT, name, self.embedder, self._pipeline())
+        return IngestContext(
+            settings=self.settings,
+            catalog=self.store.catalog,
+            idx=idx,
+            tenant=TENANT,
+            knowledge_base=name,
+            embedder=self.embedder,
+            open_vectors=self.store.vectors,
+            on_event=on_event or ignore_event,
+            stop=stop or threading.Event(),
+        )
+
+    def _reindex_context(
+        self, kb: str | None, on_event: OnSyncEvent | None, stop: threading.Event | None
+    ) -> tuple[IngestContext, IndexRow]:
+        from ingest.context import IngestContext, ignore_event
+        from ingest.store.indexes import index_for_reindex
+
+        name = kb or self.settings.kb
+        old, new = index_for_reindex(self.store.catalog, TENANT, name, self.embedder, self._pipeline())
+        context = IngestContext(
+            settings=self.settings,
+            catalog=self.store.catalog,
+            idx=new,
+            tenant=TENANT,
+            knowledge_base=name,
+            embedder=self.embedder,
+            open_vectors=self.store.vectors,
+            on_event=on_event or ignore_event,
+            stop=stop or threading.Event(),
+        )
+        return context, old
+
+    def _pipeline(self) -> str:
+        from ingest.identity import pipeline_fingerprint
+        from ingest.prepare import chunker
+
+        return pipeline_fingerprint(chunker(self.settings).fingerprint, self.embedder.fingerprint)
