@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from rag.wiring import Footnote, open_footnote
 from starlette.concurrency import run_in_threadpool
 
 from api.body_limit import BodyLimit
@@ -18,6 +17,7 @@ from api.problems import MEDIA_TYPE
 from api.routes import ask, documents, health, reference, search
 from api.schemas import Problem
 from rag.core.settings import Settings
+from rag.wiring import Footnote, open_footnote
 
 JSON_LIMIT_BYTES = 1 << 20
 MULTIPART_OVERHEAD_BYTES = 1 << 16
@@ -48,6 +48,7 @@ def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         responses={
             "default": {
                 "description": "What went wrong.",

@@ -8,7 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.handlers import problem_response
-from api.problems import foreign_error, log_unexpected, problem, problem_of, unexpected_sentence
+from api.problems import unexpected_problem
 
 HEADERS = {
     "cache-control": "no-store",
@@ -43,12 +43,6 @@ class Boundary:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception as exc:
-            known = foreign_error(exc)
-            if known is not None:
-                found = problem_of(known)
-            else:
-                found = problem(
-                    500, "unexpected", unexpected_sentence(exc, log_unexpected(exc, self.log_folder))
-                )
+            found = unexpected_problem(exc, self.log_folder)
             if not started:
                 await problem_response(found)(scope, receive, send_with_headers)

@@ -34,7 +34,7 @@ Question = Annotated[str | None, typer.Argument(metavar="QUESTION", help="What t
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders or files.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders or files.")],
     watch: Annotated[bool, typer.Option("--watch", help="Keep on syncing until Ctrl-C.")] = False,
     include: opt.Include = None,
     exclude: opt.Exclude = None,
@@ -110,9 +110,8 @@ def ask(
     _one_of(question, batch, out)
     settings = settings_from(store, kb, chroma)
     filters = filters_of(source, type, after, before, heading, meta)
-    from rag.wiring import open_footnote
-
     from api.schemas import BatchLine, answer_json
+    from rag.wiring import open_footnote
 
     with open_footnote(settings) as footnote:
         if batch is not None:
@@ -153,9 +152,8 @@ def search(
     _one_of(question, batch, out)
     settings = settings_from(store, kb, chroma)
     filters = filters_of(source, type, after, before, heading, meta)
-    from rag.wiring import open_footnote
-
     from api.schemas import BatchLine, hits_json, retrieval_json
+    from rag.wiring import open_footnote
 
     with open_footnote(settings) as footnote:
         if batch is not None:
@@ -202,10 +200,9 @@ def status(
     as_json: opt.Json = False,
 ) -> int:
     """Show what the store holds and who is writing to it."""
-    from rag.wiring import open_footnote
-
     from api.schemas import plain
     from api.terminal import show_status
+    from rag.wiring import open_footnote
 
     with open_footnote(settings_from(store, kb, chroma)) as footnote:
         found = footnote.status()
@@ -224,10 +221,9 @@ def sources(
     as_json: opt.Json = False,
 ) -> int:
     """List the documents, the failed ones with their reason."""
-    from rag.wiring import open_footnote
-
     from api.schemas import document_json
     from api.terminal import show_sources
+    from rag.wiring import open_footnote
 
     with open_footnote(settings_from(store, kb, chroma)) as footnote:
         found = footnote.sources()
@@ -241,7 +237,7 @@ def sources(
 @app.command()
 def remove(
     patterns: Annotated[
-        list[str], typer.Argument(metavar="PATTERN...", help="Globs on the path, or ids of documents.")
+        list[str], typer.Argument(metavar="PATTERN", help="Globs on the path, or ids of documents.")
     ],
     store: opt.Store = None,
     kb: opt.KnowledgeBase = None,
@@ -252,9 +248,8 @@ def remove(
 
     The files stay where they are, and the next ingest of their folder brings them back.
     """
-    from rag.wiring import open_footnote
-
     from api.terminal import count, line, say
+    from rag.wiring import open_footnote
 
     with open_footnote(settings_from(store, kb, chroma)) as footnote:
         removed = footnote.remove(patterns)
@@ -276,10 +271,9 @@ def doctor(
     as_json: opt.Json = False,
 ) -> int:
     """Prove that catalog, full text and vectors agree. Exit code 7: they do not."""
-    from rag.wiring import open_footnote
-
     from api.schemas import plain
     from api.terminal import show_doctor
+    from rag.wiring import open_footnote
 
     with open_footnote(settings_from(store, kb, chroma)) as footnote:
         found = footnote.doctor(repair=repair)
@@ -301,11 +295,10 @@ def reindex(
 
     The new index is built beside the old one, which serves until they swap.
     """
-    from rag.wiring import open_footnote
-
     from api.progress import progress
     from api.schemas import plain
     from api.terminal import show_sync
+    from rag.wiring import open_footnote
 
     with (
         open_footnote(settings_from(store, kb, chroma)) as footnote,
@@ -337,12 +330,11 @@ def evaluate(
     "filters"?, "history"?}; paths may leave out the ending.
     """
     settings = settings_from(store, kb, chroma)
-    from rag.wiring import open_footnote
-
     from api.terminal import table
     from rag.eval.measures import measure
     from rag.eval.questions import read_questions
     from rag.eval.run import run_questions
+    from rag.wiring import open_footnote
 
     items = read_questions(questions)
     with open_footnote(settings) as footnote:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
-from rag.wiring import Footnote
 
 from api.schemas import KnowledgeBaseName
+from rag.wiring import Footnote
 
 
 def _footnote(request: Request) -> Footnote:

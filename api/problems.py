@@ -75,6 +75,16 @@ def unexpected_sentence(error: BaseException, log: Path | None) -> str:
     return f"Something unexpected went wrong ({type(error).__name__}); please report it{where}."
 
 
+def unexpected_problem(error: Exception, folder: Path) -> dict[str, Any]:
+    """A fault behind the service: the trace goes to the log, and no path of the server to its reader."""
+    known = foreign_error(error)
+    if known is not None:
+        return problem_of(known)
+    logged = log_unexpected(error, folder) is not None
+    detail = "Something unexpected went wrong in the server; please report it"
+    return problem(500, "unexpected", f"{detail} with what its log says." if logged else f"{detail}.")
+
+
 def _plain_or_text(value: Any) -> Any:
     try:
         return plain(value)

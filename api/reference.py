@@ -32,7 +32,8 @@ def _operation(method: str, path: str, operation: Schema, openapi: Schema) -> It
     if rows:
         yield from _table(("parameter", "type", ""), rows)
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        yield from (f"Body: {_type(content['schema'])} (`{media_type}`)", "")
+        shown = "parts named `files`" if media_type == "multipart/form-data" else _type(content["schema"])
+        yield from (f"Body: {shown} (`{media_type}`)", "")
         for example in _resolve(content["schema"], openapi).get("examples", []):
             yield from ("```json", json.dumps(example, ensure_ascii=False, indent=2), "```", "")
     for status, response in operation["responses"].items():

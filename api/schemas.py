@@ -42,12 +42,16 @@ class FiltersIn(BaseModel):
         },
     )
 
-    source: str | None = Field(None, description="Glob on the document's path; `**` crosses folders.")
-    type: str | None = Field(None, description="Media type (`application/pdf`) or file ending (`pdf`).")
-    after: str | None = Field(None, description="ISO date: only documents dated on or after it.")
-    before: str | None = Field(None, description="ISO date: only documents dated before it.")
-    heading: str | None = Field(None, description="Part of a heading above the passage, any case.")
-    meta: dict[str, str] = Field({}, description="Front-matter key → value; `meta.KEY` says the same.")
+    source: str | None = Field(default=None, description="Glob on the document's path; `**` crosses folders.")
+    type: str | None = Field(
+        default=None, description="Media type (`application/pdf`) or file ending (`pdf`)."
+    )
+    after: str | None = Field(default=None, description="ISO date: only documents dated on or after it.")
+    before: str | None = Field(default=None, description="ISO date: only documents dated before it.")
+    heading: str | None = Field(default=None, description="Part of a heading above the passage, any case.")
+    meta: dict[str, str] = Field(
+        default={}, description="Front-matter key → value; `meta.KEY` says the same."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -92,7 +96,9 @@ class SearchRequest(BaseModel):
     )
 
     question: str
-    k: int | None = Field(None, ge=1, le=1000, description="Hits to return; the setting `top_k` otherwise.")
+    k: int | None = Field(
+        default=None, ge=1, le=1000, description="Hits to return; the setting `top_k` otherwise."
+    )
     kb: KnowledgeBaseName | None = None
     filters: FiltersIn = FiltersIn()
 
@@ -123,9 +129,9 @@ class AskRequest(BaseModel):
     question: str
     kb: KnowledgeBaseName | None = None
     filters: FiltersIn = FiltersIn()
-    history: list[MessageIn] = Field([], max_length=100, description="Earlier turns, oldest first.")
+    history: list[MessageIn] = Field(default=[], max_length=100, description="Earlier turns, oldest first.")
     stream: bool = Field(
-        False, description="Answer with server-sent events: `retrieved`, `sentence`…, `final`."
+        default=False, description="Answer with server-sent events: `retrieved`, `sentence`…, `final`."
     )
 
     def messages(self) -> tuple[Message, ...]:
@@ -137,7 +143,7 @@ class BatchLine(BaseModel):
 
     id: str | int | None = None
     question: str
-    k: int | None = Field(None, ge=1, le=1000)
+    k: int | None = Field(default=None, ge=1, le=1000)
     kb: KnowledgeBaseName | None = None
     filters: FiltersIn | None = None
 

@@ -10,13 +10,13 @@ import sys
 from types import FrameType
 
 import uvicorn
-from rag.wiring import open_footnote
 
 from api.app import create_app
 from api.guard import is_loopback
 from api.terminal import say
 from rag.core.errors import UsageError
 from rag.core.settings import Settings
+from rag.wiring import open_footnote
 
 SHUTDOWN_S = 10
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, cast
+from pathlib import Path
+from typing import cast
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from api.deps import Door
-from api.problems import foreign_error, log_unexpected, problem, problem_of, unexpected_sentence
+from api.problems import problem_of, unexpected_problem
 from api.schemas import AnswerOut, AskRequest, answer_json, released_json, retrieved_json
 from api.sse import EVENT_STREAM, event
 from rag.core.errors import FootnoteError
@@ -61,7 +62,7 @@ async def ask(asked: AskRequest, footnote: Door, request: Request) -> Response:
 
 
 async def _stream(
-    first: AnswerEvent, rest: AsyncIterator[AnswerEvent], log_folder: Any
+    first: AnswerEvent, rest: AsyncIterator[AnswerEvent], log_folder: Path
 ) -> AsyncIterator[bytes]:
     try:
         yield _event(first)
@@ -70,12 +71,7 @@ async def _stream(
     except FootnoteError as exc:
         yield event("error", problem_of(exc))
     except Exception as exc:
-        known = foreign_error(exc)
-        if known is not None:
-            yield event("error", problem_of(known))
-        else:
-            sentence = unexpected_sentence(exc, log_unexpected(exc, log_folder))
-            yield event("error", problem(500, "unexpected", sentence))
+        yield event("error", unexpected_problem(exc, log_folder))
     finally:
         # A reader who leaves ends the flow, and with it the request to the chat server.
         await cast(AsyncGenerator[AnswerEvent, None], rest).aclose()

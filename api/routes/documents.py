@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Query, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from rag.wiring import Footnote
 from starlette.concurrency import run_in_threadpool
 
 from api.deps import Door, InKnowledgeBase
@@ -22,6 +21,7 @@ from api.schemas import (
 from api.upload_names import checked_name
 from rag.core.errors import LoadError, StoreError, UnknownSource, UsageError
 from rag.core.reports import SourceInfo
+from rag.wiring import Footnote
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
