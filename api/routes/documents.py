@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Query, UploadFile
@@ -18,7 +19,6 @@ from api.schemas import (
     UploadResponse,
     document_json,
 )
-from api.upload_names import checked_name
 from rag.core.errors import LoadError, StoreError, UnknownSource, UsageError
 from rag.core.reports import SourceInfo
 from rag.wiring import Footnote
@@ -54,9 +54,7 @@ async def upload_documents(
     for file in files:
         name = file.filename or ""
         try:
-            path = checked_name(name)
-            data = await file.read()
-            info = await run_in_threadpool(footnote.add_upload, path, data, kb=kb)
+            info = await run_in_threadpool(footnote.add_upload, name, await file.read(), kb=kb)
             results.append({"name": name, "document": _shown(info, footnote)})
         except (LoadError, UsageError) as exc:
             results.append({"name": name, "error": problem_of(exc)})
@@ -101,7 +99,11 @@ def read_content(
 def remove_document(id: str, footnote: Door, kb: InKnowledgeBase = None) -> JSONResponse:
     """Removes it from the knowledge base; what was uploaded is deleted, a file of an ingested folder stays."""
     info = _find(id, footnote, kb)  # an id, never a pattern
-    return JSONResponse({"removed": footnote.remove([info.id], kb=kb)})
+    kept = footnote.original(info.id, kb=kb) if _is_upload(info, footnote) else None
+    removed = footnote.remove([info.id], kb=kb)
+    if kept is not None:
+        kept.unlink(missing_ok=True)
+    return JSONResponse({"removed": removed})
 
 
 def _find(id: str, footnote: Footnote, kb: str | None) -> SourceInfo:
@@ -116,8 +118,12 @@ def _find(id: str, footnote: Footnote, kb: str | None) -> SourceInfo:
 def _shown(info: SourceInfo, footnote: Footnote) -> dict[str, Any]:
     # Where folders lie on the server's disk is nobody's business.
     shown = document_json(info)
-    root = shown.pop("root")
-    return {**shown, "uploaded": root.startswith(str(footnote.settings.store / "uploads"))}
+    shown.pop("root")
+    return {**shown, "uploaded": _is_upload(info, footnote)}
+
+
+def _is_upload(info: SourceInfo, footnote: Footnote) -> bool:
+    return Path(info.root).is_relative_to((footnote.settings.store / "uploads").resolve())
 
 
 def _upload_response(results: list[dict[str, Any]]) -> Response:

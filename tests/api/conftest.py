@@ -35,7 +35,7 @@ restart the client.
 PRINTERS = "Printers stand on every floor.\n\nThe printer on the second floor is called Gutenberg.\n"
 
 
-def write_corpus(folder: Path) -> Path:
+def write_documents(folder: Path) -> Path:
     for name, text in (("hr/leave.md", LEAVE), ("it/vpn.md", VPN), ("it/printers.txt", PRINTERS)):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,34 +44,33 @@ def write_corpus(folder: Path) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_foreign_settings() -> Iterator[None]:
-    """Settings of whoever runs the tests do not count."""
+def environment(cache: Path) -> Iterator[None]:
+    """One converted encoder for all tests, in this process and in those that they start."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FOOTNOTE_CONFIG", "FOOTNOTE_STORE", "FOOTNOTE_LLM_BASE_URL", "OPENAI_API_KEY"):
-            patch.delenv(name, raising=False)
+        patch.setenv("FOOTNOTE_CACHE", str(cache))
         patch.setenv("NO_COLOR", "1")
         yield
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_documents(tmp_path_factory.mktemp("documents"))
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory, folder: Path, environment: None) -> Path:
     """A store that holds the corpus. Tests that write take ``writable`` instead."""
-    return filled(tmp_path_factory.mktemp("read") / "store", corpus)
+    return filled(tmp_path_factory.mktemp("read") / "store", folder)
 
 
 @pytest.fixture
-def writable(tmp_path: Path, corpus: Path) -> Path:
-    return filled(tmp_path / "store", corpus)
+def writable(tmp_path: Path, folder: Path) -> Path:
+    return filled(tmp_path / "store", folder)
 
 
-def filled(store: Path, corpus: Path) -> Path:
+def filled(store: Path, folder: Path) -> Path:
     with open_footnote(load_settings(store=store), create=True) as footnote:
-        report = footnote.ingest([corpus], stop=threading.Event())
+        report = footnote.ingest([folder], stop=threading.Event())
     assert not report.failed
     return store
 

@@ -112,7 +112,9 @@ async def test_bodies_that_are_not_json(http: httpx.AsyncClient) -> None:
     for body in (b"{", b'{"question": ', b"\xff\xfe", b""):
         reply = await http.post("/v1/search", content=body, headers=headers)
         assert_problem(reply, 400, "invalid-json")
-    reply = await http.post("/v1/search", content=b'{"question": "x"}', headers={"content-type": "text/plain"})
+    reply = await http.post(
+        "/v1/search", content=b'{"question": "x"}', headers={"content-type": "text/plain"}
+    )
     assert_problem(reply, 400, "invalid-json")
     assert_problem(await http.post("/v1/search", json=["x"]), 422, "invalid-request")
 
