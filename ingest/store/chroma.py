@@ -17,7 +17,7 @@ from rag.core.protocols import Vectors
 
 _UPSERT_PAGE = 1000
 _GET_PAGE = 5000
-# ef_search bounds recall: 100 found 0.99 of the exact top 10 where Chroma's default of 100 neighbours apply.
+_SERVER_TIMEOUT_S = 60.0
 _HNSW = {"space": "cosine", "ef_construction": 128, "ef_search": 128, "max_neighbors": 24}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -64,7 +64,12 @@ class ChromaVectors:
                 setting="chroma",
             )
         port = url.port or (443 if url.scheme == "https" else 8000)
-        return chromadb.HttpClient(host=url.hostname, port=port, ssl=url.scheme == "https", settings=settings)
+        client = chromadb.HttpClient(
+            host=url.hostname, port=port, ssl=url.scheme == "https", settings=settings
+        )
+        for session in self._sessions(client):
+            session.timeout = _SERVER_TIMEOUT_S  # by default it would wait for ever
+        return client
 
     def _collection(self, name: str) -> Any:
         with self._lock:
@@ -128,9 +133,16 @@ class ChromaVectors:
                 self._client.delete_collection(collection)
 
     def close(self) -> None:
-        close = getattr(self._client, "close", None)
-        if close is not None:
-            close()
+        sessions = self._sessions(self._client)
+        self._client.close()
+        for session in sessions:
+            session.close()  # Chroma's client leaves its sockets open
+
+    @staticmethod
+    def _sessions(client: Any) -> list[Any]:
+        """The httpx clients under a server's client, none for an embedded one."""
+        servers = [getattr(c, "_server", None) for c in (client, getattr(client, "_admin_client", None))]
+        return [server._session for server in servers if hasattr(server, "_session")]
 
     def _error(self, exc: Exception) -> StoreError:
         text = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
