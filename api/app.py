@@ -33,13 +33,13 @@ def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opened = footnote or await run_in_threadpool(open_footnote, settings, create=True)
-        app.state.footnote = opened
-        try:
+        if footnote is not None:
+            app.state.footnote = footnote
             yield
-        finally:
-            if footnote is None:
-                await run_in_threadpool(opened.close)
+            return
+        with await run_in_threadpool(open_footnote, settings, create=True) as opened:
+            app.state.footnote = opened
+            yield
 
     app = FastAPI(
         title="Footnote",

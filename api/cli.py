@@ -7,13 +7,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api import options as opt
 from api.options import filters_of, settings_from
 from rag.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from api.schemas import BatchLine
 
 FAILED_FILES = 3
 FAILED_LINES = 3
@@ -110,11 +113,11 @@ def ask(
     _one_of(question, batch, out)
     settings = settings_from(store, kb, chroma)
     filters = filters_of(source, type, after, before, heading, meta)
-    from api.schemas import BatchLine, answer_json
     from rag.wiring import open_footnote
 
     with open_footnote(settings) as footnote:
         if batch is not None:
+            from api.schemas import answer_json
 
             def answer_line(asked: BatchLine) -> dict[str, Any]:
                 seen = asked.filters.to_core() if asked.filters else filters
@@ -123,6 +126,8 @@ def ask(
             return _batch(batch, out, answer_line)
         answer = footnote.ask(question or "", filters=filters)
     if as_json:
+        from api.schemas import answer_json
+
         _print_json(answer_json(answer))
     else:
         from api.terminal import show_answer
@@ -152,11 +157,11 @@ def search(
     _one_of(question, batch, out)
     settings = settings_from(store, kb, chroma)
     filters = filters_of(source, type, after, before, heading, meta)
-    from api.schemas import BatchLine, hits_json, retrieval_json
     from rag.wiring import open_footnote
 
     with open_footnote(settings) as footnote:
         if batch is not None:
+            from api.schemas import hits_json
 
             def search_line(asked: BatchLine) -> dict[str, Any]:
                 seen = asked.filters.to_core() if asked.filters else filters
@@ -166,6 +171,8 @@ def search(
             return _batch(batch, out, search_line)
         retrieval = footnote.search(question or "", k=k, filters=filters)
     if as_json:
+        from api.schemas import retrieval_json
+
         _print_json(retrieval_json(retrieval))
     else:
         from api.terminal import show_hits
@@ -295,20 +302,25 @@ def reindex(
 
     The new index is built beside the old one, which serves until they swap.
     """
+    from api.interrupt import INTERRUPTED, stop_on_signal
     from api.progress import progress
     from api.schemas import plain
     from api.terminal import show_sync
     from rag.wiring import open_footnote
 
+    sentence = "Stopping; the index of before goes on serving, and running it again goes on."
     with (
+        stop_on_signal(sentence) as stop,
         open_footnote(settings_from(store, kb, chroma)) as footnote,
         progress(quiet=as_json) as on_event,
     ):
-        report = footnote.reindex(on_event=on_event)
+        report = footnote.reindex(on_event=on_event, stop=stop)
     if as_json:
         _print_json(plain(report))
     else:
         show_sync(report)
+    if report.interrupted:
+        return INTERRUPTED
     return FAILED_FILES if report.failed else 0
 
 

@@ -83,8 +83,6 @@ def filters_of(
     meta: list[str] | None,
 ) -> Filters:
     """Raises ``UsageError``."""
-    from api.schemas import filters_from
-
     given: dict[str, Any] = {
         "source": source,
         "type": type,
@@ -98,4 +96,8 @@ def filters_of(
         if not key or not equals:
             raise UsageError(f"--meta {pair!r} is not KEY=VALUE; write it like --meta author=Dana.")
         values[f"meta.{key}"] = value
+    if not values:
+        return Filters()
+    from api.schemas import filters_from  # builds a score of models, which a plain question does not need
+
     return filters_from(values)
