@@ -70,7 +70,7 @@ def show_answer(answer: Answer) -> None:
         say(dim(wrap(f"[{citation.marker}] {where}: “{line(citation.quote)}”", "    ")))
     notices = list(answer.notices)
     if answer.withheld:
-        notices.append(f"{count(len(answer.withheld), 'sentence')} withheld: no source supports them.")
+        notices.append(f"{count(len(answer.withheld), 'sentence')} withheld that no source supports.")
     if answer.dropped:
         notices.append(f"{count(len(answer.dropped), 'passage')} did not fit into the prompt.")
     show_notices(notices)
