@@ -1,0 +1,1 @@
+"""From a document's blocks to chunks: exact spans, exact token counts."""
