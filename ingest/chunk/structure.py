@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from ingest.chunk.segment import (
     CUT_BETWEEN_BLOCKS,
@@ -59,7 +59,7 @@ class StructureChunker:
         )
         room = max(8, self._max_tokens - self._tokenizer.n_special - prefix_tokens)
         units = units_of(document.text, blocks, self._tokenizer, room)
-        costs = [0.0, *(_cut_cost(a, b, blocks) for a, b in zip(units, units[1:], strict=False))]
+        costs = [0.0, *(_cut_cost(a, b, blocks) for a, b in pairwise(units))]
         for first, last in segment([unit.n_tokens for unit in units], costs, room):
             first = self._with_overlap(units, first, last, room)
             yield from self._spans(document, blocks, units[first:last])

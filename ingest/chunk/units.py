@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rag.core.plain import plain
 from rag.core.protocols import ChunkTokenizer
@@ -58,7 +59,7 @@ def _pieces(text: str, block: Block) -> Iterator[tuple[int, int]]:
     elif block.kind is BlockKind.LIST:
         starts = [match.start() for match in _ITEM.finditer(text, block.start, block.end)]
         edges = sorted({block.start, *starts, block.end})
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             yield from sentence_spans(text, start, end)
     else:
         yield from sentence_spans(text, block.start, block.end)

@@ -1,0 +1,94 @@
+"""Plain text in any encoding. The decoded text is kept exactly: citations point into it by character."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rag.core.types import Block, BlockKind, LoadedDocument
+
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_PARAGRAPH = re.compile(r"[^\s\f](?:[^\n\r\f]|(?:\r\n|\n|\r)(?![ \t]*(?:\r\n|\n|\r|\f|$)))*")
+_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S")
+_DETECT_BYTES = 200_000
+_TITLE_CHARS = 120
+
+
+class TextLoader:
+    media_types = ("text/plain",)
+
+    def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
+        text = decode(data)
+        blocks = tuple(text_blocks(text))
+        title = (
+            text[blocks[0].start : blocks[0].end] if blocks and blocks[0].kind is BlockKind.HEADING else None
+        )
+        return LoadedDocument(text, blocks, "text/plain", title=title)
+
+
+def decode(data: bytes) -> str:
+    """Any encoding to text; nothing is normalised, only a byte order mark is dropped."""
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            return data[len(bom) :].decode(encoding, "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    sample = data[:4096]
+    half = max(1, len(sample) // 2)
+    if sample[1::2].count(0) > half * 0.4:
+        return data.decode("utf-16-le", "replace")
+    if sample[0::2].count(0) > half * 0.4:
+        return data.decode("utf-16-be", "replace")
+    if _nearly_utf8(data):
+        return data.decode("utf-8", "replace")
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[:_DETECT_BYTES]).best()
+    return data.decode(best.encoding if best else "cp1252", "replace")
+
+
+def _nearly_utf8(data: bytes) -> bool:
+    """A few bad bytes in a long UTF-8 text are damage, not another encoding."""
+    decoded = data.decode("utf-8", "replace")
+    bad = decoded.count("�")
+    good = sum(ord(char) > 127 for char in decoded[:_DETECT_BYTES]) - bad
+    return bad <= 5 and good > bad * 10
+
+
+def text_blocks(text: str) -> Iterator[Block]:
+    """Paragraphs between blank lines; a first line that is clearly a title heads what follows."""
+    headings: tuple[str, ...] = ()
+    pages = [match.start() for match in re.finditer("\f", text)]
+    page = 1
+    for number, match in enumerate(_PARAGRAPH.finditer(text)):
+        start, end = match.start(), match.end()
+        while end > start and text[end - 1].isspace():
+            end -= 1
+        while page <= len(pages) and pages[page - 1] < start:
+            page += 1
+        at_page = page if pages else None
+        if number == 0 and _is_title(text[start:end], text[end:]):
+            headings = (text[start:end],)
+            yield Block(start, end, BlockKind.HEADING, headings, at_page)
+            continue
+        kind = BlockKind.LIST if _LIST_ITEM.match(text, start) else BlockKind.PARAGRAPH
+        yield Block(start, end, kind, headings, at_page)
+
+
+def _is_title(line: str, rest: str) -> bool:
+    return (
+        "\n" not in line
+        and len(line) <= _TITLE_CHARS
+        and not line.endswith((".", ",", ";", ":", "!", "?"))
+        and any(char.isalpha() for char in line)
+        and bool(re.match(r"\s*\n\s*\n", rest))
+    )
