@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 
@@ -25,6 +26,7 @@ from rag.core.errors import LoadError, UsageError
 from rag.core.reports import SyncEvent, SyncReport
 
 _IN_FLIGHT_PER_WORKER = 8
+_Done = tuple[ToLoad, Future[Prepared]]
 
 
 def sync(context: IngestContext, paths: Sequence[Path]) -> SyncReport:
@@ -94,7 +96,7 @@ def _load_changed(context: IngestContext, plan: Plan, outcomes: Outcomes, vector
         return
     settings = context.settings
     words = passwords(settings.password_file)
-    done: SimpleQueue[tuple[ToLoad, Future[Prepared]]] = SimpleQueue()
+    done: SimpleQueue[_Done] = SimpleQueue()
     waiting, in_flight = list(reversed(plan.to_load)), 0
     with LoaderPool(settings.load_workers, settings.load_timeout_s, settings.load_memory_mb) as pool:
         while (waiting or in_flight) and not context.stop.is_set():
@@ -103,7 +105,7 @@ def _load_changed(context: IngestContext, plan: Plan, outcomes: Outcomes, vector
                 known = item.known.content_hash if item.known and item.known.state == "ok" else None
                 job = PrepareJob(item.path, item.found.path, settings, words, known)
                 future = pool.submit(prepare, job, path=item.found.path)
-                future.add_done_callback(lambda f, item=item: done.put((item, f)))
+                future.add_done_callback(partial(_report_done, done, item))
                 in_flight += 1
             _tell(context, outcomes, vectorizer, "load")
             if vectorizer.error is not None:
@@ -115,6 +117,10 @@ def _load_changed(context: IngestContext, plan: Plan, outcomes: Outcomes, vector
             in_flight -= 1
             _take(context, item, future, outcomes)
             vectorizer.wake()
+
+
+def _report_done(done: SimpleQueue[_Done], item: ToLoad, future: Future[Prepared]) -> None:
+    done.put((item, future))
 
 
 def _take(context: IngestContext, item: ToLoad, future: Future[Prepared], outcomes: Outcomes) -> None:

@@ -8,12 +8,12 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType, TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from rag.core.errors import LoadError, LoadTimeout
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # A worker is replaced after this many files: parsers leak.
@@ -34,7 +34,7 @@ class LoaderPool:
             max_tasks=_FILES_PER_WORKER,
             initializer=_limit,
             initargs=(memory_mb, os.getpid()),
-            context=_context(),
+            context=_Context(),
         )
 
     def __enter__(self) -> Self:
@@ -45,7 +45,7 @@ class LoaderPool:
     ) -> None:
         self.close(kill=True)
 
-    def submit(self, function: Callable[P, T], *args: P.args, path: str) -> Future[T]:
+    def submit(self, function: Callable[..., T], *args: Any, path: str) -> Future[T]:
         """The future's exception is a ``LoadError``, or one that ``function`` raised on purpose."""
         outcome: Future[T] = Future()
         inner = self._pool.schedule(function, args=list(args), timeout=self._timeout_s)
@@ -61,9 +61,9 @@ class LoaderPool:
 
     def close(self, *, kill: bool = False) -> None:
         if kill:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
         else:
-            self._pool.close()
+            self._pool.close()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def _error(self, exc: BaseException, path: str) -> Exception:
@@ -91,24 +91,22 @@ class LoaderPool:
         return LoadError(f"{path} cannot be parsed ({reason}); the file may be damaged.", path=path)
 
 
-def _context() -> Any:
-    """Spawns workers that do not import the program's main module: a user's script need not guard itself
-    with ``if __name__ == "__main__"``."""
-    from multiprocessing.context import SpawnContext, SpawnProcess
+class _Worker(SpawnProcess):
+    """Does not import the program's main module: a user's script need not guard itself with
+    ``if __name__ == "__main__"``."""
 
-    class Process(SpawnProcess):
-        @staticmethod
-        def _Popen(process: Any) -> Any:
-            main = sys.modules["__main__"]
-            sys.modules["__main__"] = ModuleType("__main__")
-            try:
-                return SpawnProcess._Popen(process)  # type: ignore[attr-defined]
-            finally:
-                sys.modules["__main__"] = main
+    @staticmethod
+    def _Popen(process: Any) -> Any:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process)
+        finally:
+            sys.modules["__main__"] = main
 
-    context = SpawnContext()
-    context.Process = Process  # type: ignore[misc, assignment]
-    return context
+
+class _Context(SpawnContext):
+    Process = _Worker
 
 
 def _limit(memory_mb: int, parent: int) -> None:

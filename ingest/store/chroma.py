@@ -141,7 +141,9 @@ class ChromaVectors:
     @staticmethod
     def _sessions(client: Any) -> list[Any]:
         """The httpx clients under a server's client, none for an embedded one."""
-        servers = [getattr(c, "_server", None) for c in (client, getattr(client, "_admin_client", None))]
+        servers: list[Any] = [
+            getattr(c, "_server", None) for c in (client, getattr(client, "_admin_client", None))
+        ]
         return [server._session for server in servers if hasattr(server, "_session")]
 
     def _error(self, exc: Exception) -> StoreError:
