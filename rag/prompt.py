@@ -1,0 +1,125 @@
+"""Prompts from template files, and the fence that keeps retrieved text from being more than text."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rag.core.errors import SettingsError
+from rag.core.types import Message, PackedSource
+
+PLACEHOLDERS: Final = frozenset(["question", "sources"])
+_FOLDER: Final = Path(__file__).parent / "prompts"
+_PART = re.compile(r"^<!-- (system|user) -->[ \t]*\n", re.MULTILINE)
+_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]*)\s*\}\}")
+
+# What could be read as the end of a source, as a turn of the chat, or as a marker of ours.
+_FENCE = re.compile(r"<(?=\s*/?\s*(?:source|sources|question|system|user|assistant)\b)", re.IGNORECASE)
+_CHAT_TOKEN = re.compile(
+    r"<\|[^|<>\n]{1,40}\|>|<(?=/?s>|(?:start|end)_of_turn>|<SYS>|</SYS>|\|)|\[(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS)\])"
+    r"|<｜[^<>\n]{1,40}｜>",
+    re.IGNORECASE,
+)
+_ROLE = re.compile(
+    r"^([ \t>*#]*(?:system|assistant|user|human|developer|tool))(\**)[ \t]*:(?=\s|\*)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MARKER = re.compile(
+    r"(?:\[|【)(\s*(?:\^|(?:sources?|passages?|documents?)\s*)?\d[\d\s,;–-]*)(?:\]|】)(?!\()", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """A system and a user part with placeholders; ``version`` is a hash of the file."""
+
+    name: str
+    system: str
+    user: str
+    version: str
+
+    def messages(
+        self, question: str, sources: Sequence[PackedSource], history: Sequence[Message] = ()
+    ) -> tuple[Message, ...]:
+        """The whole prompt: system part, earlier turns, then the question with its sources."""
+        values = {"question": harmless(question), "sources": render_sources(sources)}
+        return (
+            Message("system", _filled(self.system, values)),
+            *(Message(turn.role, harmless(turn.content)) for turn in history if turn.role != "system"),
+            Message("user", _filled(self.user, values)),
+        )
+
+
+def load_prompt(name: str) -> PromptTemplate:
+    """A template by its name in ``rag/prompts/`` or by path. Raises ``SettingsError`` if it cannot be read, or
+    a placeholder is missing or unknown."""
+    path = _FOLDER / f"{name}.md" if re.fullmatch(r"[\w-]+", name) else Path(name)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.md")))
+        raise SettingsError(
+            f"The prompt template {name} cannot be read; give a path, or one of: {known}.", setting="prompt"
+        ) from exc
+    return parse_prompt(name, text)
+
+
+def parse_prompt(name: str, text: str) -> PromptTemplate:
+    """Raises ``SettingsError`` for a template without its two parts or with wrong placeholders."""
+    pieces = _PART.split(text)
+    if pieces[1::2] != ["system", "user"] or pieces[0].strip():
+        raise SettingsError(
+            f"The prompt template {name} needs a line '<!-- system -->' and, after it, a line '<!-- user -->'; "
+            "add them.",
+            setting="prompt",
+        )
+    system, user = pieces[2].strip(), pieces[4].strip()
+    named = set(_PLACEHOLDER.findall(system + user))
+    for problem, names in (("does not know", named - PLACEHOLDERS), ("lacks", PLACEHOLDERS - named)):
+        if names:
+            shown = ", ".join("{{" + one + "}}" for one in sorted(names))
+            raise SettingsError(
+                f"The prompt template {name} {problem} {shown}; the placeholders are {{{{question}}}} and {{{{sources}}}}."
+                if problem == "lacks"
+                else f"The prompt template {name} uses {shown}, which is no placeholder; there are {{{{question}}}} "
+                "and {{sources}}.",
+                setting="prompt",
+            )
+    version = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()[:12]
+    return PromptTemplate(name, system, user, version)
+
+
+def render_sources(sources: Sequence[PackedSource]) -> str:
+    return "\n\n".join(render_source(source) for source in sources)
+
+
+def render_source(source: PackedSource) -> str:
+    """One fenced, numbered source with its title, page and section."""
+    page = f' page="{source.page}"' if source.page is not None else ""
+    section = " > ".join(source.heading_path)
+    where = f' section="{_attribute(section)}"' if section else ""
+    title = _attribute(source.source.title)
+    return f'<source id="{source.number}" title="{title}"{page}{where}>\n{harmless(source.text)}\n</source>'
+
+
+def harmless(text: str) -> str:
+    """The text with everything defused that a prompt or an answer gives a meaning to: fences, turns, markers.
+
+    For the prompt only: what is quoted and verified is the original.
+    """
+    text = _CHAT_TOKEN.sub(lambda match: "‹" + match.group()[1:].replace("|", "¦").replace(">", "›"), text)
+    text = _FENCE.sub("‹", text)
+    text = _ROLE.sub(r"\1\2 -", text)
+    return _MARKER.sub(r"(\1)", text)
+
+
+def _attribute(text: str) -> str:
+    return re.sub(r"[\s\"<>]+", " ", harmless(text)).strip()[:160]
+
+
+def _filled(template: str, values: dict[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: values[match.group(1)], template)

