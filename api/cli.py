@@ -13,7 +13,7 @@ import typer
 
 from api import options as opt
 from api.options import filters_of, settings_from
-from rag.core.errors import UsageError
+from rag.core.errors import ChatError, UsageError
 
 if TYPE_CHECKING:
     from api.schemas import BatchLine
@@ -108,7 +108,8 @@ def ask(
 ) -> int:
     """Answer a question from the documents, with footnotes.
 
-    Without a chat model (FOOTNOTE_LLM_BASE_URL) the answer is made of quoted sentences.
+    Without a chat model (FOOTNOTE_LLM_BASE_URL) the answer is made of quoted sentences. Exit code 12: the chat
+    model failed; what is printed does without it.
     """
     _one_of(question, batch, out)
     settings = settings_from(store, kb, chroma)
@@ -133,7 +134,8 @@ def ask(
         from api.terminal import show_answer
 
         show_answer(answer)
-    return 0
+    # The quoted answer is there, but who asked for the model's should know that it is not.
+    return ChatError.exit_code if answer.chat_error else 0
 
 
 @app.command()

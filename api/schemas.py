@@ -227,6 +227,9 @@ class AnswerOut(BaseModel):
     timings_ms: dict[str, float]
     trace_id: str
     prompt_version: str | None
+    chat_error: str | None = Field(
+        description="Code of the chat model's error, where the answer does without it or stops early."
+    )
 
 
 class DocumentOut(BaseModel):
@@ -345,6 +348,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "timings_ms": dict(answer.timings_ms),
         "trace_id": answer.trace_id,
         "prompt_version": answer.prompt_version,
+        "chat_error": answer.chat_error,
     }
 
 

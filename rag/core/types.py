@@ -301,6 +301,8 @@ class Answer:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     trace_id: str = ""
     prompt_version: str | None = None
+    chat_error: str | None = None
+    """Code of the chat model's error ("chat-unreachable") where the answer does without it or stops early."""
 
 
 @dataclass(frozen=True, slots=True)

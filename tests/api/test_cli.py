@@ -22,7 +22,8 @@ def test_ask_prints_the_answer_and_its_footnotes(cli: Cli, store: Path) -> None:
     answer, footnotes = ran.out.split("\n\n", 1)
     assert "five unused vacation days" in answer
     assert "[1]" in answer
-    assert footnotes.startswith("[1] hr/leave.md, Leave policy › Vacation: “")
+    assert footnotes.startswith("[1] hr/leave.md, Leave policy")
+    assert "“Up to five unused vacation days" in footnotes
 
 
 def test_ask_abstains_and_names_the_closest_sources(cli: Cli, store: Path) -> None:
@@ -124,7 +125,7 @@ def test_ingest_says_what_changed_and_what_failed(cli: Cli, tmp_path: Path) -> N
     documents = write_documents(tmp_path / "documents")
     store = tmp_path / "store"
     first = json.loads(cli("ingest", documents, "--store", store, "--json").out)
-    assert first["added"] == ["hr/leave.md", "it/printers.txt", "it/vpn.md"]
+    assert set(first["added"]) == {"hr/leave.md", "it/printers.txt", "it/vpn.md"}
 
     (documents / "it/printers.txt").rename(documents / "it/printing.txt")
     (documents / "it/vpn.md").unlink()

@@ -34,8 +34,9 @@ def footnote(*args: str | Path, **environment: str) -> subprocess.CompletedProce
 
 def assert_fails(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     assert done.returncode == code, done.stderr
-    assert done.stderr.startswith("footnote: ")
-    assert done.stderr.rstrip().endswith(".")
+    last = done.stderr.splitlines()[-1]  # lines of progress may come before it
+    assert last.startswith("footnote: ")
+    assert last.endswith(".")
     assert "Traceback" not in done.stderr + done.stdout
     for word in words:
         assert word in done.stderr
