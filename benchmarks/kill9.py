@@ -28,7 +28,22 @@ from rag.core.settings import load_settings
 from rag.wiring import Footnote, open_footnote
 
 REPO = Path(__file__).resolve().parent.parent
-_WORDS = "valve pump sensor refund invoice copper Hamburg warranty shipping torque battery filter manual reset".split()
+_WORDS = [
+    "valve",
+    "pump",
+    "sensor",
+    "refund",
+    "invoice",
+    "copper",
+    "Hamburg",
+    "warranty",
+    "shipping",
+    "torque",
+    "battery",
+    "filter",
+    "manual",
+    "reset",
+]
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,9 @@ class Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--files", type=int, default=60)
     parser.add_argument("--seed", type=int, default=7)
@@ -96,7 +113,12 @@ def contents(fn: Footnote) -> Iterator[tuple[str, object]]:
             ).fetchall()
             yield (
                 f"{row['state']} {row['uri']}",
-                (row["content_hash"], row["title"], unpack_text(row["text"]), [tuple(chunk) for chunk in chunks]),
+                (
+                    row["content_hash"],
+                    row["title"],
+                    unpack_text(row["text"]),
+                    [tuple(chunk) for chunk in chunks],
+                ),
             )
         for table in ("pending", "vector"):
             yield table, db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]

@@ -383,8 +383,13 @@ def _bindings(claim: Terms, quote: Terms) -> Iterator[str]:
             if _equal(own, other)
         }
         here = set().union(*(by_clause.get(home, set()) for home in homes))
+        home_sentences = {token.sentence for token in quote.tokens if token.clause in homes}
         for rival in rivals - claimed_others:
             there = by_clause.get(rival, set())
-            if (there - here) & wanted and here - there - wanted and not (here - there) & wanted:
+            theirs, ours = (there - here) & wanted, (here - there) & wanted
+            apart = all(
+                token.sentence not in home_sentences for token in quote.tokens if token.clause == rival
+            )
+            if theirs and (apart or (here - there - wanted and len(theirs) >= len(ours))):
                 yield f"the source says {claim.tokens[quantity.position].text} of something else"
                 return

@@ -42,6 +42,7 @@ from rag.terms import terms_of
 
 ABSTENTION: Final = "The documents don't say."
 _N_CLOSEST = 3
+_NEAR = 0.5
 _UNKNOWN = re.compile(
     r"\b(?:documents?|sources?|context|passages?|texts?|provided information)\b[^.]{0,40}\b(?:don['’]?t|do not|does not|doesn['’]?t|did not)\s+"
     r"(?:\w+\s+){0,2}(?:say|mention|contain|provide|specify|state|include|hold|answer|cover|have|address)"
@@ -98,7 +99,7 @@ async def answer(
     clock.lap("pack")
     yield Retrieved(retrieval, packed)
 
-    ranked, sureness = await off_loop(_support, query, retrieval, packed, scope, parts)
+    ranked, weights, sureness = await off_loop(_support, query, retrieval, packed, scope, parts)
     clock.lap("confidence")
     draft = _Draft(
         cite.Verifier(packed.sources, asked, retrieval.hits), "llm" if parts.chat else "extractive"
@@ -126,7 +127,9 @@ async def answer(
 
     if not abstains and not draft.shown:
         draft.mode = "extractive"
-        for raw in extractive.extract(query, ranked).sentences:
+        # What a chat model could not find support for is quoted only if it is near the question.
+        ranked = [one for one in ranked if one.coverage >= _NEAR or not draft.withheld]
+        for raw in extractive.extract(query, ranked, weights).sentences:
             checked = await off_loop(draft.verifier.check, raw)
             if (released := _take(draft, checked, settings)) is not None:
                 yield released
@@ -179,8 +182,9 @@ def _packed(
 
 def _support(
     query: str, retrieval: Retrieval, packed: PackedContext, scope: Scope, parts: AnswerParts
-) -> tuple[list[extractive.Candidate], float]:
-    """(candidates for an extractive answer, best first; probability that the sources hold the answer)."""
+) -> tuple[list[extractive.Candidate], dict[str, float], float]:
+    """(candidates for an extractive answer, best first; weights of the question's words; probability that the
+    sources hold the answer)."""
     asked = terms_of(query)
     n_chunks, found = parts.index.document_frequency(scope, list(asked.words.values()))
     weights = extractive.question_weights(asked, n_chunks, found)
@@ -188,7 +192,7 @@ def _support(
         query, packed.sources, weights, parts.embedder if retrieval.mode != "lexical" else None
     )
     values = confidence.features(query, retrieval, packed.sources, ranked, weights)
-    return ranked, confidence.confidence(values)
+    return ranked, weights, confidence.confidence(values, retrieval.mode)
 
 
 async def _generated(

@@ -19,7 +19,7 @@ from rag.agree import Support, clauses, judge
 from rag.core.plain import plain
 from rag.core.text import sentence_spans
 from rag.core.types import AnswerSentence, Citation, Hit, PackedSource, Verdict
-from rag.passages import Unit, units
+from rag.passages import Unit, opens_with_pronoun, units
 from rag.terms import Terms, terms_of
 
 MARKER: Final = re.compile(
@@ -89,16 +89,14 @@ class Verifier:
         text = strip_markers(raw).strip()
         claim = _PREAMBLE.sub("", plain(_LEAD.sub("", text, count=1)), count=1)
         terms = terms_of(claim)
-        if not self._claims(terms, leads_in=claim.rstrip().endswith(":")):
-            sentence = AnswerSentence(text, (), Verdict.UNSUPPORTED)
-            return Checked(sentence, (), False, unknown, breaks_line, "says nothing that could be looked up")
-        found = self._best(claim, terms, cited)
+        is_claim = self._claims(terms, leads_in=claim.rstrip().endswith(":"))
+        found = self._best(claim, terms, cited) if terms.content or terms.quantities else []
         verdict = min(
             (support.verdict for _, support in found), key=_RANK.__getitem__, default=Verdict.UNSUPPORTED
         )
         if verdict is Verdict.UNSUPPORTED:
             reason = found[0][1].reason if found else "no source says anything like it"
-            return Checked(AnswerSentence(text, (), verdict), (), True, unknown, breaks_line, reason)
+            return Checked(AnswerSentence(text, (), verdict), (), is_claim, unknown, breaks_line, reason)
         citations, new = self._cite([evidence for evidence, _ in found], verdict)
         markers = tuple(dict.fromkeys(citation.marker for citation in citations))
         shown = with_markers(text, markers)
@@ -243,11 +241,17 @@ def place_of(source: PackedSource, start: int, hits: Sequence[Hit]) -> tuple[int
 
 
 def evidence_of(source: PackedSource, hits: Sequence[Hit] = ()) -> list[Evidence]:
-    """Everything of a passage that can be quoted: each unit, and each pair of neighbouring sentences."""
+    """Everything of a passage that can be quoted: each unit, and each sentence that opens with a pronoun
+    together with the one before it. Other sentences are not joined: two true halves can make one false whole.
+    """
     pieces = [unit for unit in units(source.text) if unit.kind != "heading"] or list(units(source.text))
     found = [_evidence(source, unit.start, unit.end, unit, hits) for unit in pieces]
     for first, second in pairwise(pieces):
-        if first.kind in ("sentence", "item") and second.kind in ("sentence", "item"):
+        if (
+            first.kind in ("sentence", "item")
+            and second.kind == first.kind
+            and opens_with_pronoun(plain(source.text[second.start : second.end]))
+        ):
             found.append(_evidence(source, first.start, second.end, first, hits))
     return found
 

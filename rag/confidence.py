@@ -21,6 +21,7 @@ from rag.terms import terms_of
 FEATURES: Final = (
     "cosine",
     "cosine_margin",
+    "sentence_cosine",
     "bm25",
     "agreement",
     "sentence_coverage",
@@ -29,8 +30,12 @@ FEATURES: Final = (
     "names_missing",
     "numbers_missing",
     "type_fits",
-    "sentence_score",
+    "few_words",
 )
+LEXICAL_FEATURES: Final = tuple(
+    name for name in FEATURES if name not in ("cosine", "cosine_margin", "sentence_cosine", "agreement")
+)
+"""What is left to go by while vectors are missing."""
 _WEIGHTS = Path(__file__).parent / "confidence.json"
 
 
@@ -68,6 +73,7 @@ def features(
     return {
         "cosine": cosines[0] if cosines else 0.0,
         "cosine_margin": cosines[0] - cosines[min(4, len(cosines) - 1)] if cosines else 0.0,
+        "sentence_cosine": max((candidate.cosine for candidate in ranked), default=0.0),
         "bm25": min(1.5, max(lexical, default=0.0) / (2.2 * total)),
         "agreement": len(both) / 5,
         "sentence_coverage": top.coverage if top else 0.0,
@@ -76,17 +82,17 @@ def features(
         "names_missing": len(asked.names & set(lacking)) / len(asked.names) if asked.names else 0.0,
         "numbers_missing": len(numbers - there) / len(numbers) if numbers else 0.0,
         "type_fits": float(answer_type(question) in ("any", "yes-no", "list") or bool(top and top.fits_type)),
-        "sentence_score": top.score if top else 0.0,
+        "few_words": float(len(weights) <= 2),
     }
 
 
-def confidence(values: Mapping[str, float]) -> float:
-    """Probability in [0, 1]."""
-    bias, weights = _model()
+def confidence(values: Mapping[str, float], mode: str) -> float:
+    """Probability in [0, 1]. ``mode``: how the passages were found; without vectors other weights count."""
+    bias, weights = _model("lexical" if mode == "lexical" else "hybrid")
     return 1 / (1 + math.exp(-(bias + sum(weights.get(name, 0.0) * value for name, value in values.items()))))
 
 
-@lru_cache(maxsize=1)
-def _model() -> tuple[float, dict[str, float]]:
-    stored = json.loads(_WEIGHTS.read_text("utf-8"))
+@lru_cache(maxsize=2)
+def _model(mode: str) -> tuple[float, dict[str, float]]:
+    stored = json.loads(_WEIGHTS.read_text("utf-8"))[mode]
     return float(stored["bias"]), {name: float(value) for name, value in stored["weights"].items()}

@@ -10,25 +10,29 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from rag.agree import is_in
+from rag.core.errors import EmbedderError
 from rag.core.plain import plain
 from rag.core.protocols import Embedder
 from rag.core.types import PackedSource
-from rag.passages import Unit, units
+from rag.passages import Unit, opens_with_pronoun, units
 from rag.terms import Terms, terms_of
 
 AnswerType: TypeAlias = Literal["date", "number", "name", "place", "yes-no", "list", "reason", "any"]
 
 MAX_SENTENCES: Final = 3
+MAX_ITEMS: Final = 8
+"""Items of one list that an answer quotes at most."""
 MAX_CANDIDATES: Final = 32
 """Sentences that the encoder reads at most."""
 _NEAR_BEST = 0.8
 """A further sentence must score at least this share of the best one …"""
-_NEW_SHARE = 0.3
-"""… or bring at least this share of the question's weight that is not there yet."""
+_NEW_SHARE = 0.35
+_NEAR_ENOUGH = 0.6
+"""… or bring this share of the question's weight that is not there yet, and score this share of the best."""
 _SAME = 0.8
 
 _TYPES: Final[list[tuple[re.Pattern[str], AnswerType]]] = [
@@ -41,12 +45,7 @@ _TYPES: Final[list[tuple[re.Pattern[str], AnswerType]]] = [
     (re.compile(r"^\s*(?:is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|am|kann|darf|muss|ist|sind|wird|gibt|puedo|est-ce)\b", re.I), "yes-no"),
 ]  # fmt: skip
 _REASON = re.compile(r"\b(?:because|due to|since|so that|in order to|therefore|as a result|caused|weil|damit|deshalb|car)\b", re.I)  # fmt: skip
-_PRONOUN = re.compile(
-    r"^[\W_]*(?:it|its|they|their|them|this|these|those|that|he|she|his|her|him|such|there|then|also|however|otherwise"
-    r"|er|es|dies|diese|dieser|dieses|dabei|dazu|il|elle|ils|elles|esto|este)\b",
-    re.IGNORECASE,
-)
-_HEADINGLIKE = re.compile(r"[.!?:;]|\w+\s+\w+\s+\w+")
+_SENTENCELIKE = re.compile(r"[.!?:;]|\w+\s+\w+\s+\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,8 @@ class Candidate:
     """Share of the question's weight that the sentence has, its surroundings helping a little."""
     score: float
     fits_type: bool
+    cosine: float = 0.0
+    """Nearness in meaning to the question; 0.0 where no encoder read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,13 @@ def rank(
         around = terms_of(plain("\n".join([source.source.title, *source.heading_path]))).stems
         heading: frozenset[str] = frozenset()
         previous: frozenset[str] = frozenset()
+        headers = {unit.intro for unit in units(source.text) if unit.kind == "row"}
         for unit in units(source.text):
             shown = plain(source.text[unit.start : unit.end])
             terms = terms_of(shown)
-            if unit.kind == "heading" or not _HEADINGLIKE.search(shown):
+            if unit.kind == "row" and (unit.start, unit.end) in headers:
+                continue
+            if unit.kind == "heading" or (unit.kind == "sentence" and not _SENTENCELIKE.search(shown)):
                 heading, previous = terms.stems, frozenset()
                 continue
             nearby = around | heading | previous
@@ -133,13 +137,16 @@ def rank(
     return found
 
 
-def extract(question: str, ranked: Sequence[Candidate]) -> Extract:
+def extract(question: str, ranked: Sequence[Candidate], weights: Mapping[str, float]) -> Extract:
     """The answer from ranked candidates: one sentence, and more only where they add to it."""
     if not ranked:
         return Extract((), ())
     asked = terms_of(question)
     wanted = set(asked.content)
     best = ranked[0]
+    whole = _whole_list(best, ranked, wanted)
+    if whole:
+        return _written(whole)
     chosen = [best]
     covered = {stem for stem in wanted if is_in(stem, best.terms.stems)}
     many = answer_type(question) in ("list", "any", "reason")
@@ -149,9 +156,10 @@ def extract(question: str, ranked: Sequence[Candidate]) -> Extract:
         if any(_same(candidate, other) for other in chosen):
             continue
         new = {stem for stem in wanted - covered if is_in(stem, candidate.terms.stems)}
-        adds = len(new) >= max(1, _NEW_SHARE * len(wanted)) and candidate.score >= 0.6 * best.score
+        gain = sum(weights.get(stem, 1.0) for stem in new) / (sum(weights.values()) or 1.0)
+        adds = gain >= _NEW_SHARE and candidate.score >= _NEAR_ENOUGH * best.score
         alike = many and candidate.score >= _NEAR_BEST * best.score and _neighbours(candidate, chosen)
-        if adds or alike or _same_list(candidate, best):
+        if adds or alike:
             chosen.append(candidate)
             covered |= new
     return _written(chosen)
@@ -182,9 +190,13 @@ def _needed(source: PackedSource, unit: Unit) -> list[Unit]:
     pieces = units(source.text)
     at = pieces.index(unit)
     if unit.kind == "item" and unit.intro is not None:
-        return [piece for piece in pieces[:at] if (piece.start, piece.end) == unit.intro]
+        return [
+            piece
+            for piece in pieces[:at]
+            if (piece.start, piece.end) == unit.intro and piece.kind == "sentence"
+        ]
     follows = unit.kind == "sentence" and at > 0 and pieces[at - 1].kind == "sentence"
-    if follows and _PRONOUN.match(plain(source.text[unit.start : unit.end])):
+    if follows and opens_with_pronoun(plain(source.text[unit.start : unit.end])):
         return [pieces[at - 1]]
     return []
 
@@ -231,17 +243,26 @@ def _fits(kind: AnswerType, text: str, terms: Terms, asked: Terms) -> bool:
 
 
 def _with_meaning(question: str, found: list[Candidate], embedder: Embedder) -> list[Candidate]:
-    from dataclasses import replace
-
     head, tail = found[:MAX_CANDIDATES], found[MAX_CANDIDATES:]
-    asked = embedder.embed([question], "query")[0]
     texts = [plain(one.source.text[one.unit.start : one.unit.end]) for one in head]
-    similar = embedder.embed(texts, "document") @ asked
+    try:
+        asked = embedder.embed([question], "query")[0]
+        similar = embedder.embed([_cut(text, 4 * embedder.max_tokens) for text in texts], "document") @ asked
+    except EmbedderError:
+        try:  # one character is at most one token
+            short = [_cut(text, embedder.max_tokens - 8) for text in texts]
+            similar = embedder.embed(short, "document") @ embedder.embed([question], "query")[0]
+        except EmbedderError:
+            return found
     rescored = [
-        replace(one, score=one.score + 0.5 * max(0.0, float(cosine)))
+        replace(one, score=one.score + 0.5 * max(0.0, float(cosine)), cosine=float(cosine))
         for one, cosine in zip(head, similar, strict=True)
     ]
     return [*sorted(rescored, key=_by_score), *tail]
+
+
+def _cut(text: str, n_chars: int) -> str:
+    return text if len(text) <= n_chars else text[:n_chars].rpartition(" ")[0] or text[:n_chars]
 
 
 def _by_score(candidate: Candidate) -> tuple[float, int, int]:
@@ -260,12 +281,16 @@ def _neighbours(candidate: Candidate, chosen: Sequence[Candidate]) -> bool:
     )
 
 
-def _same_list(candidate: Candidate, best: Candidate) -> bool:
-    """Items of one list belong together once one of them answers through its introduction."""
-    return (
-        candidate.unit.kind == "item"
-        and best.unit.kind == "item"
-        and candidate.source.number == best.source.number
-        and candidate.unit.intro is not None
-        and candidate.unit.intro == best.unit.intro
-    )
+def _whole_list(best: Candidate, ranked: Sequence[Candidate], wanted: set[str]) -> list[Candidate]:
+    """Every item of a list whose introduction is what answers: "To change your plan:" and the steps.
+
+    [] where the best candidate is neither such an introduction nor an item that says less than its own."""
+    span = (best.unit.start, best.unit.end)
+    items = [one for one in ranked if one.unit.kind == "item" and one.source.number == best.source.number]
+    if best.unit.kind == "item" and best.unit.intro is not None:
+        intro = terms_of(plain(best.source.text[slice(*best.unit.intro)])).stems
+        by_intro = sum(is_in(stem, intro) for stem in wanted)
+        by_item = sum(is_in(stem, best.terms.stems) for stem in wanted)
+        span = best.unit.intro if by_intro > by_item else (-1, -1)
+    group = [one for one in items if one.unit.intro == span]
+    return sorted(group, key=lambda one: one.unit.start)[:MAX_ITEMS]

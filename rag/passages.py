@@ -15,6 +15,12 @@ _HEADING = re.compile(r"[ \t]*(#{1,6}[ \t]+\S|[=\-~^]{3,}[ \t]*$)")
 _RULE_ROW = re.compile(r"[ \t]*\|?[ \t:|+=-]*-{2,}[ \t:|+=-]*$")
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
 
+_PRONOUN = re.compile(
+    r"^[\W_]*(?:it|its|they|their|them|this|these|those|that|he|she|his|her|him|such|there|then|also|however|otherwise"
+    r"|er|es|dies|diese|dieser|dieses|dabei|dazu|il|elle|ils|elles|esto|este)\b",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -24,13 +30,18 @@ class Unit:
     end: int
     kind: Literal["sentence", "item", "row", "heading", "code"]
     intro: tuple[int, int] | None = None
-    """Of an item: the sentence that introduces the list; of a row: the table's header row."""
+    """Of an item: the sentence or heading that introduces the list; of a row: the table's header row."""
 
 
 @lru_cache(maxsize=512)
 def units(text: str) -> tuple[Unit, ...]:
     """Every quotable unit of the text in order, not overlapping; white space lies between them."""
     return tuple(_units(text))
+
+
+def opens_with_pronoun(sentence: str) -> bool:
+    """Whether a sentence leans on the one before it: "It expires in March." """
+    return _PRONOUN.match(sentence) is not None
 
 
 def _units(text: str) -> Iterator[Unit]:
@@ -82,9 +93,10 @@ def _units(text: str) -> Iterator[Unit]:
             if not in_table:
                 header, in_table = span, True
         elif _HEADING.match(line):
-            if line.lstrip().startswith("#"):
-                yield Unit(*_trimmed(text, start, end), "heading")
             intro = None
+            if line.lstrip().startswith("#"):
+                intro = _trimmed(text, start, end)
+                yield Unit(*intro, "heading")
         elif _ITEM.match(line):
             item = (start, end)
         elif item is not None:

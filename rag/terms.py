@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -49,6 +49,7 @@ class Token:
     """False for stop words."""
     clause: int
     """Counts the clauses of the text, from 0."""
+    sentence: int
     start: int
 
 
@@ -85,8 +86,8 @@ _PATTERN = r"""
   | (?P<version>\bv?\d+(?:\.\d+){2,}\b|\bv\d+(?:\.\d+)*\b)
   | (?P<money>[$€£¥](?=\s?\d))
   | (?P<spaced>\b(?!(?:USD|EUR|GBP|JPY|CHF|US|AD|BC)\b)[A-Z]{2,6}[ ]\d{2,6}\b(?![.,]\d))
-  | (?P<number>(?<![\w.])[-−+]?NUMBER(?:(?P<scale>[kKMBm]|bn|mn)(?![\w])|(?P<attached>%|‰|°\s?[CFK]?|(?:UNIT)(?![\w])))?(?:(?P<suffix>st|nd|rd|th)\b)?(?![\w_]|-[A-Z0-9]{2}))
-  | (?P<identifier>\b(?=[\w./#+-]*\d)(?=[\w./#+-]*[^\W\d_])[^\W_]\w*(?:[-_./#+]\w+)*[+#]*|\b\w+(?:_\w+)+|--?[a-z][\w-]{2,}\b|\b[A-Z]{2,}(?:[-/][A-Z0-9]+)+\b)
+  | (?P<number>(?<![\w.])[-−+]?NUMBER(?:(?P<scale>[kKMBm]|bn|mn)(?![\w])|(?P<attached>[ ]?(?:%|‰|°\s?[CFK]?)|(?:UNIT)(?![\w])))?(?:(?P<suffix>st|nd|rd|th)\b)?(?![\w_]|-[A-Z0-9]{2}))
+  | (?P<identifier>\b(?=[\w./#+-]*\d)(?=[\w./#+-]*[^\W\d_])[^\W_]\w*(?:[-_./#+]\w+)*[+#]*|\b\w+(?:_\w+)+|(?<!\w)--?[a-z][\w-]{2,}\b|\b[A-Z]{2,}(?:[-/][A-Z0-9]+)+\b)
   | (?P<word>[^\W\d_]+(?:['’][^\W\d_]+)*)
   | (?P<symbol>[%‰])
   | (?P<break>[,;:.!?()–—|\n]|\s-\s)
@@ -139,7 +140,7 @@ class _Analysis:
         self.dates: list[Date] = []
         self.identifiers: set[str] = set()
         self.names: dict[int, str] = {}
-        self.clause = 0
+        self.clause = self.sentence = 0
         self.clause_used = False
         self.sentence_start = True
 
@@ -194,11 +195,13 @@ class _Analysis:
     def _break(self, text: str, following: re.Match[str] | None) -> None:
         if self.clause_used:
             self.clause, self.clause_used = self.clause + 1, False
+        if text in ".!?\n":
+            self.sentence += 1
         if text in ".!?\n|:":
             self.sentence_start = True
 
     def _push(self, kind: str, text: str, stem_text: str, content: bool, start: int) -> None:
-        self.tokens.append(Token(text, stem_text, content, self.clause, start))
+        self.tokens.append(Token(text, stem_text, content, self.clause, self.sentence, start))
         self.kinds.append(kind)
         self.clause_used = True
 
@@ -371,8 +374,8 @@ class _Analysis:
             elif self.kinds[index] == "numeric_date":
                 self._numeric_date(token.text, index)
             elif self.kinds[index] == "word" and token.text.lower().rstrip(".") in lexicon.MONTHS:
-                if token.text[0].islower():  # "may", "march", "mar" in running text
-                    continue
+                if token.text[0].islower() and self.language == "english":
+                    continue  # "may", "march", "mar" in running text
                 self._named_month(index, lexicon.MONTHS[token.text.lower().rstrip(".")])
 
     def _numeric_date(self, text: str, index: int) -> None:
@@ -423,10 +426,8 @@ class _Analysis:
         for at in used:
             if self.tokens[at].clause != self.tokens[index].clause:
                 # The comma of "March 5, 2024" is no clause boundary.
-                token = self.tokens[at]
-                self.tokens[at] = Token(
-                    token.text, token.stem, token.content, self.tokens[index].clause, token.start
-                )
+                home = self.tokens[index]
+                self.tokens[at] = replace(self.tokens[at], clause=home.clause, sentence=home.sentence)
 
     def _rates(self) -> Iterator[str]:
         for index, token in enumerate(self.tokens):

@@ -86,5 +86,7 @@ def test_the_package_and_the_store_open_without_torch_chromadb_or_an_http_client
         "import sys, rag.wiring, ingest.sync; "
         "print([m for m in ('torch', 'chromadb', 'httpx', 'fastapi', 'pypdf', 'transformers') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"

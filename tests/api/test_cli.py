@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.schemas import AnswerOut, SearchResponse
-from rag import Footnote
+from rag import Answer, Footnote
 from tests.api.conftest import LEAVE, Cli, write_documents
 
 QUESTION = "How many vacation days can I carry over?"
@@ -199,6 +200,21 @@ def test_controls_of_a_document_do_not_reach_the_terminal(cli: Cli, tmp_path: Pa
         out = cli(command, "When does the heron nest?", "--store", store).out
         assert "heron" in out
         assert not set(out) & {"\x1b", "\x07", "\u202e"}
+
+
+def test_an_answer_without_the_chat_model_that_was_asked_for_exits_12(
+    cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Footnote.ask
+
+    def failing(self: Footnote, question: str, **more: Any) -> Answer:
+        return replace(real(self, question, **more), chat_error="chat-unreachable", notices=("It is down.",))
+
+    monkeypatch.setattr(Footnote, "ask", failing)
+    ran = cli("ask", QUESTION, "--store", store)
+    assert ran.code == 12
+    assert "five unused vacation days" in ran.out
+    assert ran.err == "Note: It is down.\n"
 
 
 @pytest.mark.parametrize(
