@@ -77,7 +77,8 @@ def test_core_stands_on_little_and_heavy_packages_are_imported_where_they_are_us
         package = target.split(".")[0]
         if room(name) == "core" and package not in OURS:
             assert package in CORE_MAY_USE or package in sys.stdlib_module_names, f"{name} imports {target}"
-        if room(name) != "api":
+        # The registry imports a loader when it meets the first file of its format.
+        if room(name) != "api" and not name.startswith("ingest.loaders."):
             assert package not in LAZY, f"{name} imports {target} at its top"
 
 
