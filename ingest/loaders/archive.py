@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading
+from ingest.loaders.nesting import section
 from rag.core.errors import EncryptedFile, LoadError
 from rag.core.types import LoadedDocument
 
@@ -22,8 +22,6 @@ _RATIO_FROM_BYTES = 8 * 1024 * 1024
 _MAX_DEPTH = 3
 _MAX_LOADED = 500
 _ARCHIVES = "application/zip"
-_HEADING = re.compile(r"^( {0,3})(#{1,6})(?=[ \t])", re.MULTILINE)
-_FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def open_zip(data: bytes, name: str) -> zipfile.ZipFile:
@@ -115,7 +113,7 @@ def _load(path: Path, data: bytes, passwords: Sequence[str], budget: _Budget, de
                 warnings.append(f"{member.filename}: {exc}")
                 continue
             warnings += [f"{member.filename}: {warning}" for warning in loaded.warnings]
-            parts += [heading(1, member.filename), demoted(loaded.text).strip()]
+            parts += [heading(1, member.filename), section(loaded, 2)]
     if warnings and not parts:
         raise LoadError(f"Nothing in {path.name} can be read: {warnings[0]}", path=path.name)
     return document_from_markdown("\n\n".join(parts) + "\n", _ARCHIVES, warnings=warnings)
@@ -149,19 +147,3 @@ def _unlocked(
 def _is_clutter(name: str) -> bool:
     parts = PurePosixPath(name).parts
     return any(part == "__MACOSX" or part.startswith(".") for part in parts) or name.endswith("Thumbs.db")
-
-
-def demoted(markdown: str) -> str:
-    """Every heading one level lower, for use under a heading of the file's name; code stays as it is."""
-    parts: list[str] = []
-    end = 0
-    for fenced in _FENCED.finditer(markdown):
-        parts += [_lower(markdown[end : fenced.start()]), fenced.group()]
-        end = fenced.end()
-    return "".join(parts) + _lower(markdown[end:])
-
-
-def _lower(markdown: str) -> str:
-    return _HEADING.sub(
-        lambda match: match.group() if len(match.group(2)) == 6 else f"{match.group()}#", markdown
-    )

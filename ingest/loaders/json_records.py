@@ -37,10 +37,9 @@ class JsonLoader:
         if isinstance(value, Mapping):
             title = next((value[k] for k in ("title", "name") if isinstance(value.get(k), str)), None)
         markdown = "\n\n".join(parts) + "\n"
-        loaded = document_from_markdown(
+        return document_from_markdown(
             markdown, "application/jsonl" if lines else "application/json", title=title, warnings=warnings
         )
-        return loaded
 
 
 def _read(text: str, name: str, warnings: list[str]) -> Any:
@@ -51,7 +50,8 @@ def _read(text: str, name: str, warnings: list[str]) -> Any:
     except ValueError as exc:
         # JSON lines often carry the ending .json.
         if len(text.splitlines()) > 1 and text.lstrip()[:1] in ("{", "["):
-            rows = _read_lines(text, name, found := [])
+            found: list[str] = []
+            rows = _read_lines(text, name, found)
             if len(found) <= len(rows) // 10:
                 warnings += found
                 return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -47,6 +48,10 @@ LOADERS: dict[str, str] = {
 _VERSIONS: dict[str, int] = {}
 """Raised for a media type whenever its loader reads the same bytes otherwise; 1 where it is not named."""
 
+# Archives and mails load what is inside them with the same function.
+_DEPTH: ContextVar[int] = ContextVar("depth", default=0)
+_MAX_DEPTH = 4
+
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -65,6 +70,10 @@ def load_bytes(data: bytes, path: Path, *, name: str, passwords: Sequence[str] =
     if not data:
         raise NoText(f"{name} is empty (0 bytes).", path=name)
     media_type = detect(name, data)
+    depth = _DEPTH.get()
+    if depth >= _MAX_DEPTH:
+        raise LoadError(f"{name} is inside {depth} other files; unpack it.", path=name)
+    above = _DEPTH.set(depth + 1)
     try:
         loaded = loader_for(media_type).load(path, data, passwords=passwords)
     except LoadError:
@@ -81,6 +90,8 @@ def load_bytes(data: bytes, path: Path, *, name: str, passwords: Sequence[str] =
         raise LoadError(
             f"{name} cannot be read as {media_type} ({reason}); it may be damaged.", path=name
         ) from exc
+    finally:
+        _DEPTH.reset(above)
     return _checked(loaded, media_type, name)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.loaders import archive
-from ingest.loaders.archive import ZipLoader, demoted, open_zip, read_member
+from ingest.loaders.archive import ZipLoader, open_zip, read_member
 from rag.core.errors import LoadError
 from rag.core.types import LoadedDocument
 
@@ -46,12 +46,6 @@ def test_archives_within_archives_down_to_a_depth() -> None:
 
 def test_clutter_is_left_out() -> None:
     assert load(packed({"__MACOSX/._a.txt": b"junk", "a.txt": b"words"})).text == "# a.txt\n\nwords\n"
-
-
-def test_code_keeps_its_hashes() -> None:
-    assert (
-        demoted("# A\n\n```sh\n# comment\n```\n\n###### F\n") == "## A\n\n```sh\n# comment\n```\n\n###### F\n"
-    )
 
 
 def test_a_bomb_is_refused_before_anything_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
