@@ -37,7 +37,7 @@ class RtfLoader:
         if any(ord(char) > 127 for char in rtf):
             rtf = _unescaped_bytes(data.lstrip(b"\xef\xbb\xbf \r\n\t"), encoding)
         rtf, was_hidden = rtf_marks.marked(PRIVATE.sub("", rtf))
-        text = str(rtf_to_text(rtf, encoding=encoding, errors="replace"))
+        text = _stripped(rtf, encoding)
         markdown = "\n\n".join(_blocks(text))
         if not markdown:
             raise NoText(f"{path.name} holds no text.", path=path.name)
@@ -55,6 +55,10 @@ def _encoding(code_page: str) -> str:
     except LookupError:
         return "cp1252"
     return name
+
+
+def _stripped(rtf: str, encoding: str) -> str:
+    return str(rtf_to_text(rtf, encoding=encoding, errors="replace"))  # type: ignore[no-untyped-call]
 
 
 def _unescaped_bytes(data: bytes, encoding: str) -> str:
@@ -121,9 +125,7 @@ def _info(rtf: str, encoding: str) -> tuple[str | None, dict[str, MetaValue]]:
     title = None
     found: dict[str, MetaValue] = {}
     for match in _FIELD.finditer(info):
-        value = one_line(
-            str(rtf_to_text("{\\rtf1 " + match.group(2) + "}", encoding=encoding, errors="replace"))
-        )
+        value = one_line(_stripped("{\\rtf1 " + match.group(2) + "}", encoding))
         if value and match.group(1) == "title":
             title = value
         elif value:

@@ -64,6 +64,18 @@ def _nearly_utf8(data: bytes) -> bool:
     return bad <= 5 and good > bad * 10
 
 
+def line_spans(text: str) -> list[tuple[int, int]]:
+    """(start, end) of each line, its end left out, however lines end."""
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for match in re.finditer(r"\r\n|\n|\r", text):
+        spans.append((start, match.start()))
+        start = match.end()
+    if start < len(text):
+        spans.append((start, len(text)))
+    return spans
+
+
 def text_blocks(text: str) -> Iterator[Block]:
     """Paragraphs between blank lines; a first line that is clearly a title heads what follows."""
     headings: tuple[str, ...] = ()
