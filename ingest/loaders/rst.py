@@ -22,31 +22,13 @@ _DIRECTIVE = re.compile(r"(?:\|[^|]+\|[ \t]+)?([\w:.+-]*\w)[ \t]?::(?:[ \t]|$)")
 _GRID = re.compile(r"\+[-=+]{3,}\+?[ \t]*$")
 _SIMPLE_TABLE = re.compile(r"=+(?:[ \t]+=+)+[ \t]*$")
 _CODE = frozenset(
-    ["code", "code-block", "sourcecode", "parsed-literal", "literalinclude", "math", "highlight-block"]
-    * ["testcode", "testoutput", "doctest", "graphviz", "raw", "prompt", "productionlist"]
+    "code code-block sourcecode parsed-literal literalinclude math highlight-block testcode testoutput doctest "
+    "graphviz raw prompt productionlist".split()
 )
 _TABLES = frozenset(["table", "list-table", "csv-table", "flat-table"])
 _MARKUP_ONLY = frozenset(
-    [
-        "contents",
-        "toctree",
-        "include",
-        "image",
-        "highlight",
-        "index",
-        "meta",
-        "default-role",
-        "role",
-        "sectnum",
-        "tabularcolumns",
-        "currentmodule",
-        "module",
-        "target-notes",
-        "class",
-        "rst-class",
-        "header",
-        "footer",
-    ]
+    "contents toctree include image highlight index meta default-role role sectnum tabularcolumns currentmodule "
+    "module target-notes class rst-class header footer".split()
 )
 _METADATA = {
     "author": "author",
