@@ -21,14 +21,14 @@ _EXPLICIT = re.compile(r"\.\.(?:[ \t]+(.*))?$")
 _DIRECTIVE = re.compile(r"(?:\|[^|]+\|[ \t]+)?([\w:.+-]*\w)[ \t]?::(?:[ \t]|$)")
 _GRID = re.compile(r"\+[-=+]{3,}\+?[ \t]*$")
 _SIMPLE_TABLE = re.compile(r"=+(?:[ \t]+=+)+[ \t]*$")
-_CODE = frozenset(
-    "code code-block sourcecode parsed-literal literalinclude math highlight-block testcode testoutput doctest "
-    "graphviz raw prompt productionlist".split()
+_CODE = re.compile(
+    "code|code-block|sourcecode|parsed-literal|literalinclude|math|testcode|testoutput|doctest|graphviz|raw|"
+    "prompt|productionlist"
 )
-_TABLES = frozenset(["table", "list-table", "csv-table", "flat-table"])
-_MARKUP_ONLY = frozenset(
-    "contents toctree include image highlight index meta default-role role sectnum tabularcolumns currentmodule "
-    "module target-notes class rst-class header footer".split()
+_TABLES = re.compile("table|list-table|csv-table|flat-table")
+_MARKUP_ONLY = re.compile(
+    "contents|toctree|include|image|highlight|index|meta|default-role|role|sectnum|tabularcolumns|currentmodule|"
+    "module|target-notes|class|rst-class|header|footer"
 )
 _METADATA = {
     "author": "author",
@@ -243,11 +243,11 @@ def _explicit_kind(body: str) -> BlockKind | None:
     if not directive:
         return BlockKind.HIDDEN  # a comment
     name = directive.group(1).rpartition(":")[2].lower()
-    if name in _CODE:
+    if _CODE.fullmatch(name):
         return BlockKind.CODE
-    if name in _TABLES:
+    if _TABLES.fullmatch(name):
         return BlockKind.TABLE
-    return None if name in _MARKUP_ONLY else BlockKind.PARAGRAPH
+    return None if _MARKUP_ONLY.fullmatch(name) else BlockKind.PARAGRAPH
 
 
 def _heading_name(markup: str) -> str:
