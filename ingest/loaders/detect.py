@@ -7,6 +7,7 @@ import re
 import zipfile
 from pathlib import PurePosixPath
 
+from ingest.loaders.text import utf16_without_mark
 from rag.core.errors import LoadError, UnsupportedFormat
 
 _OOXML = "application/vnd.openxmlformats-officedocument."
@@ -179,7 +180,7 @@ def _text(suffix: str, name: str, head: bytes, start: bytes) -> str:
     if suffix in _CODE or name in ("makefile", "dockerfile", "jenkinsfile", "rakefile", "gemfile"):
         return "text/x-source"
     if suffix == ".svg" or (start.startswith(b"<svg") and suffix != ".txt"):
-        raise UnsupportedFormat("A picture (SVG) holds no text to search; it is left out.", path=name)
+        raise UnsupportedFormat(f"{name} is a picture (SVG), which holds no text to search.", path=name)
     if _HTML.search(head[:2048]) and suffix not in (".txt", ".text", ".log"):
         return "text/html"
     if start.startswith(b"<?xml"):
@@ -195,10 +196,7 @@ def _binary(head: bytes) -> bool:
     if b"\x00" not in head:
         controls = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
         return controls > len(head) * 0.05
-    # UTF-16 without a byte order mark has its zeros on one side.
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    half = max(1, len(head) // 2)
-    return not (max(even, odd) > half * 0.4 and min(even, odd) < half * 0.05)
+    return utf16_without_mark(head) is None
 
 
 def _zip(name: str, data: bytes) -> str:

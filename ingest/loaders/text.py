@@ -38,22 +38,46 @@ def decode(data: bytes) -> str:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return data[len(bom) :].decode(encoding, "replace")
+    wide = utf16_without_mark(data)
+    if wide:
+        return data.decode(wide, "replace")
+    if b"\x1b$" in data[:4096]:
+        return data.decode("iso2022_jp", "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         pass
-    sample = data[:4096]
-    half = max(1, len(sample) // 2)
-    if sample[1::2].count(0) > half * 0.4:
-        return data.decode("utf-16-le", "replace")
-    if sample[0::2].count(0) > half * 0.4:
-        return data.decode("utf-16-be", "replace")
     if _nearly_utf8(data):
         return data.decode("utf-8", "replace")
+    from ingest.loaders.legacy import legacy_encoding
+
+    legacy = legacy_encoding(data)
+    if legacy:
+        return data.decode(legacy, "replace")
     from charset_normalizer import from_bytes
 
     best = from_bytes(data[:_DETECT_BYTES]).best()
     return data.decode(best.encoding if best else "cp1252", "replace")
+
+
+def utf16_without_mark(data: bytes) -> str | None:
+    """The name of the encoding if these bytes read as UTF-16 that nothing announces."""
+    sample = data[:4096]
+    if b"\x00" not in sample or len(sample) < 4:
+        return None
+    sample = sample[: len(sample) // 2 * 2]
+    for encoding in ("utf-16-le", "utf-16-be"):
+        try:
+            text = sample.decode(encoding)
+        except UnicodeDecodeError as exc:
+            if exc.start < len(sample) - 2:  # a pair cut in two is no error
+                continue
+            text = sample[: exc.start].decode(encoding)
+        usual = sum(char in " \n\t,.。、，" for char in text)
+        odd = sum(not char.isprintable() and char not in "\r\n\t\f" for char in text)
+        if usual > len(text) * 0.02 and odd <= len(text) * 0.01:
+            return encoding
+    return None
 
 
 def _nearly_utf8(data: bytes) -> bool:
