@@ -68,7 +68,7 @@ class Settings(BaseSettings):
 
     # Chunks and vectors
     chunk_tokens: int = Field(
-        160,
+        150,
         ge=16,
         le=8192,
         description="Most tokens of a chunk, prefix included, in the encoder's own tokens.",

@@ -1,4 +1,4 @@
-"""Near-duplicates among hits: the same passage in two files should not take two places."""
+"""Near-duplicates among hits: the same passage in two documents should not take two places."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from rag.core.types import Hit
 
 _WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r"\d+")
 _SHINGLE = 3
 _SAME = 0.9
 _SHORT_WORDS = 8
@@ -16,16 +17,18 @@ _SHORT_WORDS = 8
 def without_near_duplicates(hits: Iterable[Hit]) -> list[Hit]:
     """Keeps the first (best) of hits whose texts are nearly the same.
 
-    Near: Jaccard similarity of at least 0.9 over runs of three words (Broder 1997). Numbers count like
-    words, so two versions of a policy with different figures in a short text both stay.
+    Near: the same numbers, and a Jaccard similarity of at least 0.9 over runs of three words (Broder 1997).
+    Two versions of a policy with other figures both stay. So do repeated passages of one document: they
+    stand in different places, and which of them is meant only their surroundings tell.
     """
     kept: list[Hit] = []
-    shingles: list[frozenset[tuple[str, ...]]] = []
+    seen: list[tuple[str, frozenset[str], frozenset[tuple[str, ...]]]] = []
     for hit in hits:
+        source, numbers = hit.chunk.source_id, frozenset(_NUMBER.findall(hit.chunk.text))
         own = _shingles(hit.chunk.text)
-        if not any(_similar(own, other) for other in shingles):
+        if not any(source != s and numbers == n and _similar(own, other) for s, n, other in seen):
             kept.append(hit)
-            shingles.append(own)
+            seen.append((source, numbers, own))
     return kept
 
 

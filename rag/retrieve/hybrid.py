@@ -12,6 +12,7 @@ from typing import Literal
 from rag.core.errors import EmbedderError
 from rag.core.protocols import ChunkIndex, Embedder, Reranker, Vectors
 from rag.core.types import Hit, Retrieval, Scope
+from rag.retrieve.coverage import coverage
 from rag.retrieve.dedupe import without_near_duplicates
 from rag.retrieve.fuse import Evidence, FusionWeights, fuse
 from rag.retrieve.words import WordQueries, word_queries
@@ -19,6 +20,10 @@ from rag.retrieve.words import WordQueries, word_queries
 # BM25 is cheap, and a chunk that only the dense search found still wants its BM25.
 _LEXICAL_DEPTH = 5
 _REMEMBERED_QUESTIONS = 512
+
+# For comparisons: what each half does without the other, and without what fusion adds.
+_DENSE_ALONE = FusionWeights(dense=1.0, pairs=0, neighbour=0, identifiers=0, coverage=0, length=0)
+_WORDS_ALONE = FusionWeights(dense=0.0, pairs=0, neighbour=0, identifiers=0, coverage=0, length=0)
 
 Mode = Literal["hybrid", "dense", "lexical"]
 
@@ -50,7 +55,8 @@ class HybridRetriever:
         far as need be; ``mode`` and ``notices`` say so."""
         begun = time.perf_counter()
         depth = max(self._candidates, 2 * k)
-        lexical = self._threads.submit(self._by_words, word_queries(question), scope, depth)
+        queries = word_queries(question)
+        lexical = self._threads.submit(self._by_words, queries, scope, depth)
         vector, notices = self._vector(question)
         dense: dict[str, float] = {}
         if vector is not None:
@@ -61,7 +67,7 @@ class HybridRetriever:
         candidates = self._index.hits(scope, [(chunk, 0.0) for chunk in {**dense, **_first(words, depth)}])
         if vector is not None and words:
             dense |= self._missing_cosines(scope, vector, candidates, dense)
-        fused = self._fused(candidates, dense, words, pairs, identifiers)
+        fused = self._fused(candidates, dense, words, pairs, identifiers, queries.content)
         hits = without_near_duplicates(fused[: 4 * k + 20])[: max(k, self._rerank_depth)]
         if self._reranker is not None:
             hits = self._reranker.rerank(question, hits)
@@ -114,15 +120,18 @@ class HybridRetriever:
         words: dict[str, float],
         pairs: dict[str, float],
         identifiers: dict[str, float],
+        content: tuple[str, ...],
     ) -> list[Hit]:
         by_id = {hit.chunk.id: hit for hit in candidates}
         place = {chunk: (hit.chunk.source_id, hit.chunk.ordinal) for chunk, hit in by_id.items()}
         weights = self._weights
         if self._mode == "dense":
-            weights = FusionWeights(dense=1.0, pairs=0, neighbour=0, identifiers=0)
+            weights = _DENSE_ALONE
         elif self._mode == "lexical":
-            weights = FusionWeights(dense=0.0, pairs=0, neighbour=0, identifiers=0)
-        ranked = fuse(Evidence(dense, words, pairs, identifiers, place), weights)
+            weights = _WORDS_ALONE
+        covered = coverage(content, {chunk: hit.chunk.text for chunk, hit in by_id.items()})
+        n_tokens = {chunk: hit.chunk.n_tokens for chunk, hit in by_id.items()}
+        ranked = fuse(Evidence(dense, words, pairs, identifiers, covered, n_tokens, place), weights)
         found = []
         for chunk, score in ranked:
             scores = {"dense": dense.get(chunk), "lexical": words.get(chunk)}

@@ -27,6 +27,8 @@ class WordQueries:
     pairs: str
     identifiers: tuple[str, ...]
     """One query for each: codes, part numbers, versions, names_with_underscores, camelCase."""
+    content: tuple[str, ...]
+    """The question's words without stop words, as it writes them."""
 
 
 def word_queries(question: str) -> WordQueries:
@@ -37,7 +39,9 @@ def word_queries(question: str) -> WordQueries:
     identifiers = [token for token in content if is_identifier(token)]
     pairs = [f"NEAR({_quoted(a)} {_quoted(b)}, {_NEAR_WORDS})" for a, b in pairwise(content)]
     words = [alternative for token in content for alternative in _alternatives(token)]
-    return WordQueries(_any(map(_quoted, words)), _any(pairs), tuple(map(_quoted, identifiers)))
+    return WordQueries(
+        _any(map(_quoted, words)), _any(pairs), tuple(map(_quoted, identifiers)), tuple(content)
+    )
 
 
 def is_identifier(token: str) -> bool:
