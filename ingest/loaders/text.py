@@ -66,6 +66,10 @@ def utf16_without_mark(data: bytes) -> str | None:
     if b"\x00" not in sample or len(sample) < 4:
         return None
     sample = sample[: len(sample) // 2 * 2]
+    # Latin letters have their zeros on one side.
+    even, odd = (sample[side::2].count(0) / (len(sample) / 2) for side in (0, 1))
+    if max(even, odd) > 0.4 and min(even, odd) < 0.05:
+        return "utf-16-le" if odd > even else "utf-16-be"
     for encoding in ("utf-16-le", "utf-16-be"):
         try:
             text = sample.decode(encoding)
@@ -74,8 +78,8 @@ def utf16_without_mark(data: bytes) -> str | None:
                 continue
             text = sample[: exc.start].decode(encoding)
         usual = sum(char in " \n\t,.。、，" for char in text)
-        odd = sum(not char.isprintable() and char not in "\r\n\t\f" for char in text)
-        if usual > len(text) * 0.02 and odd <= len(text) * 0.01:
+        unusable = sum(not char.isprintable() and char not in "\r\n\t\f" for char in text)
+        if usual > len(text) * 0.02 and unusable <= len(text) * 0.01:
             return encoding
     return None
 
