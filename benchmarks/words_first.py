@@ -1,0 +1,91 @@
+"""How soon a large folder answers while it is ingested, and what share of the time is not encoding.
+
+    python -m benchmarks.words_first
+
+``footnote ingest`` runs on an empty store in one process; a second process asks all the time. A right answer
+is a first hit of the right article that holds an answer span; "by words alone" means that no vector of the
+hit exists yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.sets import SHARED, Question, first_right, read_questions
+from benchmarks.start_up import FOOTNOTE
+from ingest.store.schema import CATALOG_FILE
+from rag.core.errors import FootnoteError
+from rag.core.settings import load_settings
+from rag.wiring import Footnote, open_footnote
+
+SET = "squad_half"
+_EVERY = 40
+_GIVE_UP_S = 900
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    questions = [q for q in read_questions(SET) if q.answerable][::_EVERY]
+    print(
+        "| run | first right answer by words, s | all documents in words, s | whole run, s | not encoding, % |"
+    )
+    print("|---|---|---|---|---|")
+    rows = [_run(questions) for _ in range(arguments.runs)]
+    for number, row in enumerate(rows, 1):
+        print(f"| {number} | {' | '.join(f'{value:.1f}' for value in row)} |")
+    medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+    print(f"| median | {' | '.join(f'{value:.1f}' for value in medians)} |")
+
+
+def _run(questions: list[Question]) -> tuple[float, float, float, float]:
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Path(scratch) / "store"
+        begun = time.perf_counter()
+        command = [FOOTNOTE, "ingest", str(SHARED / SET / "corpus"), "--store", str(store), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ingest:
+            first_s, all_s = _watch(store, questions, begun)
+            out, _ = ingest.communicate(timeout=_GIVE_UP_S)
+            wall_s = time.perf_counter() - begun
+    report = json.loads(out.strip().splitlines()[-1] if out.lstrip().startswith('{"') else out)
+    return first_s, all_s, wall_s, (1 - report["encode_s"] / wall_s) * 100
+
+
+def _watch(store: Path, questions: list[Question], begun: float) -> tuple[float, float]:
+    n_documents = sum(1 for path in (SHARED / SET / "corpus").rglob("*") if path.is_file())
+    while not (store / CATALOG_FILE).is_file():
+        time.sleep(0.02)
+    first_s: float | None = None
+    with open_footnote(load_settings(store=store)) as footnote:
+        while time.perf_counter() - begun < _GIVE_UP_S:
+            try:
+                if first_s is None and _right_by_words(footnote, questions):
+                    first_s = time.perf_counter() - begun
+                n_known = sum(info.state in ("live", "words-only") for info in footnote.sources())
+            except FootnoteError:  # not made yet
+                n_known = 0
+            if first_s is not None and n_known >= n_documents:
+                return first_s, time.perf_counter() - begun
+            time.sleep(0.05)
+    raise SystemExit("No right answer came.")
+
+
+def _right_by_words(footnote: Footnote, questions: list[Question]) -> bool:
+    for question in questions:
+        hits = footnote.search(question.question, k=1).hits
+        if first_right(question, hits) == 1 and "dense" not in hits[0].origin:
+            return True
+    return False
+
+
+if __name__ == "__main__":
+    main()
