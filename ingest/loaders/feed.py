@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from ingest.loaders.dates import iso_date
 from ingest.loaders.html import content_markdown, parse_html
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading, link, one_line, paragraph
@@ -42,7 +43,8 @@ class FeedLoader:
             ("date", ("lastBuildDate", *_DATES)),
             ("author", ("creator",)),
         ):
-            if value := one_line(_text(about, *names)):
+            stated = one_line(_text(about, *names))
+            if value := iso_date(stated) if key == "date" else stated:
                 metadata[key] = value
         markdown = "\n\n".join(part for part in parts if part) + "\n"
         return document_from_markdown(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from ingest.loaders import html_prune
+from ingest.loaders import html_hidden, html_prune
+from ingest.loaders.dates import iso_date
 from ingest.loaders.html_markdown import to_markdown
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import one_line
@@ -34,8 +35,6 @@ _META = {
     "keywords": "keywords",
     "og:site_name": "site",
 }
-# What lxml reads of a document before it calls the nesting absurd is a limit of libxml2's: 256.
-_XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
 class HtmlLoader:
@@ -45,7 +44,7 @@ class HtmlLoader:
         root = parse_html(decode_html(data))
         metadata = _metadata(root)
         markdown, warnings = content_markdown(root)
-        title = _title(root, markdown)
+        title = _title(root)
         return document_from_markdown(
             markdown, "text/html", title=title, metadata=metadata, warnings=warnings
         )
@@ -55,8 +54,9 @@ def content_markdown(root: etree._Element, *, whole: bool = False) -> tuple[str,
     """(Markdown, warnings). ``whole``: the page is a part of a document, such as a mail or a chapter, and has no
     boilerplate around it. Changes the tree."""
     warnings = []
+    hiding = html_hidden.hiding_names(root)
     html_prune.drop_markup(root)
-    n_hidden = html_prune.drop_hidden(root)
+    n_hidden = html_hidden.drop_hidden(root, hiding)
     if n_hidden:
         warnings.append(f"{n_hidden} hidden element{'s' if n_hidden > 1 else ''} left out")
     body = root.find(".//body") if whole else html_prune.main_part(root)
@@ -116,14 +116,13 @@ def _metadata(root: etree._Element) -> dict[str, MetaValue]:
     for link in root.iter("link"):
         if (link.get("rel") or "").lower() == "canonical" and link.get("href"):
             found["url"] = str(link.get("href")).strip()[:1000]
-    if "date" not in found:
-        moment = next((t.get("datetime") for t in root.iter("time") if t.get("datetime")), None)
-        if moment:
-            found["date"] = moment.strip()[:40]
+    moments = [str(found.pop("date", "")), *(t.get("datetime") or "" for t in root.iter("time"))]
+    if date := next(filter(None, map(iso_date, moments)), ""):
+        found["date"] = date
     return found
 
 
-def _title(root: etree._Element, markdown: str) -> str | None:
+def _title(root: etree._Element) -> str | None:
     element = root.find(".//title")
     title = one_line("".join(element.itertext())) if element is not None else ""
     return title or None

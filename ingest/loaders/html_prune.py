@@ -1,4 +1,4 @@
-"""What of a web page is its content: hidden elements and boilerplate go, the main part is found.
+"""What of a web page is its content: boilerplate goes, the main part is found.
 
 The scoring follows the idea of Readability (Arc90, 2009): a block's text counts for its ancestors, links
 count against them. Where in doubt everything is kept: losing a page's content is worse than a stray menu.
@@ -50,19 +50,6 @@ _CONTENT_NAME = re.compile(
     r"(?:^|[\s_-])(?:content|article|post|entry|main|body|text|story|result)s?(?=$|[\s_-])", re.IGNORECASE
 )
 _MAIN_IDS = ("mw-content-text", "main-content", "maincontent", "main", "content", "article", "bodyContent")
-_ZERO = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?<![\w-])opacity\s*:\s*0?\.?0+(?:%|\s*(?:;|$|!))|"
-    r"font-size\s*:\s*(?:0|0?\.\d+|1)(?:px|pt|em|rem|%)?\s*(?:;|$|!)|"
-    r"(?:left|top|right|text-indent|margin-left)\s*:\s*-\d{4,}|clip-path\s*:\s*inset\(\s*(?:50|100)%|"
-    r"clip\s*:\s*rect\(\s*[01](?:px)?[\s,]+[01]|transform\s*:\s*scale\(\s*0\s*\)",
-    re.IGNORECASE,
-)
-_NO_EXTENT = re.compile(r"(?<![\w-])(?:max-)?(?:width|height)\s*:\s*[01](?:px)?\s*(?:;|$|!)", re.IGNORECASE)
-_COLOR = re.compile(r"(?<![\w-])color\s*:\s*([^;!]+)", re.IGNORECASE)
-_BACKGROUND = re.compile(r"background(?:-color)?\s*:\s*([^;!]+)", re.IGNORECASE)
-_WHITE = frozenset(
-    ["white", "#fff", "#ffffff", "#fefefe", "rgb(255,255,255)", "rgba(255,255,255,1)", "snow", "ivory"]
-)
 _NEVER_BY_NAME = frozenset(
     [
         "body",
@@ -99,61 +86,6 @@ def drop_markup(root: Element) -> None:
         in_heading = any(a.tag in ("h1", "h2", "h3", "h4", "h5", "h6", "dt") for a in button.iterancestors())
         if not in_heading and n_chars(button) < 25:
             remove(button)
-
-
-def drop_hidden(root: Element) -> int:
-    """Takes out what a reader of the page does not see; returns how many elements with text those were."""
-    count = 0
-    for element in list(root.iter()):
-        if not isinstance(element.tag, str) or element.getparent() is None or not _is_hidden(element):
-            continue
-        if element.tag in ("html", "body", "main"):
-            continue
-        count += n_chars(element) > 0
-        remove(element)
-    return count
-
-
-def _is_hidden(element: Element) -> bool:
-    if element.get("hidden") is not None or (element.get("aria-hidden") or "").lower() == "true":
-        return True
-    if element.tag == "input":
-        return (element.get("type") or "").lower() == "hidden"
-    if element.tag == "font" and (element.get("color") or "").lower().strip() in _WHITE:
-        return _on_white(element)
-    style = element.get("style")
-    if not style:
-        return False
-    if _ZERO.search(style):
-        return True
-    if _NO_EXTENT.search(style) and "overflow" in style.lower() and "hidden" in style.lower():
-        return True
-    color = _COLOR.search(style)
-    if not color:
-        return False
-    own = _plain_color(color.group(1))
-    background = _BACKGROUND.search(style)
-    if background:
-        return own == _plain_color(background.group(1)) or own == "transparent"
-    return own == "transparent" or (own in _WHITE and _on_white(element))
-
-
-def _on_white(element: Element) -> bool:
-    """Nothing above says which colour is behind it, and no class or style sheet may either."""
-    for ancestor in (element, *element.iterancestors()):
-        style = ancestor.get("style") or ""
-        background = _BACKGROUND.search(style)
-        if background:
-            return _plain_color(background.group(1)) in _WHITE
-        if ancestor.get("bgcolor"):
-            return (ancestor.get("bgcolor") or "").lower().strip() in _WHITE
-        if ancestor.get("class") or ancestor.get("background"):
-            return False
-    return True
-
-
-def _plain_color(value: str) -> str:
-    return "".join(value.lower().split())
 
 
 def main_part(root: Element) -> Element:
@@ -264,7 +196,9 @@ def _boilerplate_kind(element: Element) -> str | None:
         inside = any(a.tag in ("main", "article", "blockquote", "figure") for a in element.iterancestors())
         return None if inside or element.find(".//h1") is not None else _BY_TAG
     if tag == "aside":
-        return _BY_NAME
+        # Beside the article it is something else, inside it is a note.
+        inside = any(a.tag in ("main", "article") for a in element.iterancestors())
+        return _BY_LINKS if inside else _BY_NAME
     if (tag == "sup" and "reference" in classes) or (tag == "table" and "navbox" in classes):
         return _BY_TAG
     if tag in _NEVER_BY_NAME:
