@@ -38,10 +38,11 @@ def test_the_reference_lists_every_command_and_option() -> None:
     group = typer.main.get_command(cli.app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         assert f"## `footnote {name}`" in page
-        for option in ("--help", "--store", "--kb", "--json"):
-            assert option in [flag for parameter in command.get_params(None) for flag in parameter.opts] + [
-                "--help"
-            ]
+        section = page.split(f"## `footnote {name}`")[1].split("\n## ")[0]
+        flags = {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
+        assert {"--store", "--kb", "--json"} <= flags, name
+        for flag in flags | {"--help"}:
+            assert flag in section, f"footnote {name} {flag}"
 
 
 def test_the_transcript_is_what_the_commands_print(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
