@@ -11,11 +11,13 @@ libraries write the same bytes.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -157,7 +159,7 @@ def write_pdf(source: Source, path: Path) -> None:
     pages = Pages(
         str(path),
         pagesize=A4,
-        invariant=1,  # no date of creation and no random id
+        invariant=1,  # no random id
         title=source.title,
         author=source.meta["author"],
         subject=source.meta["department"],
@@ -165,7 +167,22 @@ def write_pdf(source: Source, path: Path) -> None:
     )
     frame = Frame(20 * mm, 18 * mm, 170 * mm, 262 * mm)
     pages.addPageTemplates(PageTemplate(frames=[frame], onPage=furniture))
-    pages.build(story)
+    with clock_at(source.date):
+        pages.build(story)
+
+
+@contextmanager
+def clock_at(date: datetime) -> Iterator[None]:
+    """ReportLab takes the date of the file from this variable only."""
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = str(int(date.replace(tzinfo=UTC).timestamp()))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before
 
 
 def write_docx(source: Source, path: Path) -> None:
