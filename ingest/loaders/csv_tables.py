@@ -25,14 +25,17 @@ class CsvLoader:
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
         text = decode(data)
         if not text.strip():
-            raise NoText(f"{path.name} holds no table.")
+            raise NoText(f"{path.name} holds no table.", path=path.name)
         rows, delimiter = _rows(text, path.name)
-        rows = [row for row in rows if any(cell.strip() for cell in row)]
         width = max(len(row) for row in rows)
         if width > _MAX_COLUMNS:
             raise LoadError(
-                f"{path.name} has {width} columns, more than {_MAX_COLUMNS}; it is no table to read."
+                f"{path.name} has {width} columns, more than {_MAX_COLUMNS}; it is no table to read.",
+                path=path.name,
             )
+        rows = [row for row in rows if any(cell.strip() for cell in row)]
+        if not rows:
+            raise NoText(f"{path.name} holds no table.", path=path.name)
         media_type = "text/tab-separated-values" if delimiter == "\t" else "text/csv"
         titles, rows = _titles(rows, width)
         uneven = sum(len(row) != len(rows[0]) for row in rows)

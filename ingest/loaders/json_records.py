@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import fence, heading, one_line
+from ingest.loaders.nesting import nested
 from ingest.loaders.tables import markdown_table
 from ingest.loaders.text import decode
 from rag.core.errors import LoadError
@@ -71,7 +72,11 @@ def _read_lines(text: str, name: str, warnings: list[str]) -> list[Any]:
     if not rows:
         raise LoadError(f"{name} holds no line of valid JSON; repair it, or name it .txt.", path=name)
     if bad:
-        warnings.append(f"{len(bad)} lines are not valid JSON (the first is line {bad[0]})")
+        warnings.append(
+            f"line {bad[0]} is not valid JSON"
+            if len(bad) == 1
+            else f"{len(bad)} lines are not valid JSON (the first is line {bad[0]})"
+        )
     return rows
 
 
@@ -126,7 +131,7 @@ def _value(value: Any, level: int, depth: int) -> Iterator[str]:
                 plain = []
             if isinstance(inner, str):
                 yield f"**{name}:**"
-                yield inner.strip() if not _is_code(inner) else fence(inner)
+                yield fence(inner) if _is_code(inner) else nested(inner.strip(), min(level, 6))
             elif level <= 6:
                 yield heading(level, name)
                 yield from _value(inner, level + 1, depth + 1)
@@ -188,6 +193,8 @@ def _scalar(value: Any) -> str:
 
 
 def _is_code(text: str) -> bool:
-    return bool(re.search(r"^(?: {4}|\t)\S", text, re.MULTILINE)) and not _WORDS.match(
-        text.partition("\n")[0]
-    )
+    if text.count("```") % 2:
+        return True  # what opens no fence of its own cannot leave it open
+    first = text.strip().partition("\n")[0].rstrip()
+    indented = bool(re.search(r"^(?: {2,}|\t)\S", text, re.MULTILINE))
+    return indented and (not _WORDS.match(first) or first.endswith((":", "{", "(", ";", "[")))
