@@ -32,8 +32,7 @@ class RtfLoader:
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
         # RTF is ASCII; what is not comes from writers that did not escape it.
         rtf = data.lstrip(b"\xef\xbb\xbf \r\n\t").decode("latin-1")
-        code_page = _CODE_PAGE.search(rtf[:2000])
-        encoding = _encoding(code_page.group(1) if code_page else "")
+        encoding = _encoding(rtf[:2000])
         if any(ord(char) > 127 for char in rtf):
             rtf = _unescaped_bytes(data.lstrip(b"\xef\xbb\xbf \r\n\t"), encoding)
         rtf, was_hidden = rtf_marks.marked(PRIVATE.sub("", rtf))
@@ -48,8 +47,14 @@ class RtfLoader:
         )
 
 
-def _encoding(code_page: str) -> str:
-    name = {"65001": "utf-8", "10000": "mac_roman", "": "cp1252"}.get(code_page, f"cp{code_page}")
+def _encoding(head: str) -> str:
+    for sign, name in ((r"\mac", "mac_roman"), (r"\pca", "cp850"), (r"\pc", "cp437")):
+        if re.match(r"\{\\rtf\d*\s*" + re.escape(sign) + r"\b", head):
+            return name
+    stated = _CODE_PAGE.search(head)
+    if not stated:
+        return "cp1252"
+    name = {"65001": "utf-8", "10000": "mac_roman"}.get(stated.group(1), f"cp{stated.group(1)}")
     try:
         "".encode(name)
     except LookupError:
@@ -84,7 +89,8 @@ def _blocks(text: str) -> Iterator[str]:
         if cell_lines:
             rows.append(_cells("\n".join(cell_lines)))
             cell_lines = []
-            continue
+            if line is not None:
+                continue
         if line is not None and not PRIVATE.sub("", line).strip():
             continue
         item = _ITEM.match(PRIVATE.sub("", line)) if line is not None else None

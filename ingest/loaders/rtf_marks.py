@@ -61,6 +61,8 @@ def marked(rtf: str) -> tuple[str, bool]:
             parts.append(NOTE)
             closing = NOTE_END
             continue
+        elif word == "ansicpg":
+            token = "{}"  # striprtf does not know all code pages by number: it is told the name
         elif word == "u" and (hidden or binary):
             continue
         parts.append(token)
