@@ -37,6 +37,11 @@ def file_row(context: IngestContext, item: ToLoad, prepared: Prepared, loader: s
     )
 
 
+def _contents(digest: str, path: str) -> tuple[str, str]:
+    """A loader may look at a file's ending, so the same bytes under another ending are another document."""
+    return digest, PurePosixPath(path).suffix.lower()
+
+
 def passwords(file: Path | None) -> tuple[str, ...]:
     """One password a line. Raises ``SettingsError``."""
     if file is None:
@@ -65,15 +70,19 @@ class Outcomes:
     failures: list[FileOutcome] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
     warnings: list[FileOutcome] = field(default_factory=list)
+    _origins: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Contents → the vanished paths that had them."""
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan, n_waiting: int) -> None:
+        """``n_waiting``: texts that an interrupted run has left for the encoder."""
+        self.n_texts = n_waiting
         self.n_files, self.n_unchanged = plan.n_files, plan.n_unchanged
         self.n_to_load = len(plan.to_load) + len(plan.twins)
         self.skipped += [FileOutcome(row.path, row.reason or "", row.code or "") for row in plan.skipped]
         self.failures += [
             FileOutcome(
                 path or ".",
-                f"{path or 'The folder'} cannot be read ({why}); check its permissions.",
+                f"{path or 'The folder'} cannot be read: {why}.",
                 "unreadable-file",
             )
             for path, why in plan.unreadable.items()
@@ -84,22 +93,14 @@ class Outcomes:
     ) -> None:
         self.n_loaded += 1
         self._count(n_chunks, n_known)
-        used = {old for old, _ in self.renamed}
-        suffix = PurePosixPath(item.found.path).suffix.lower()
-        old = next(
-            (
-                row.path
-                for row in vanished
-                if row.content_hash == digest
-                and row.path not in used
-                and PurePosixPath(row.path).suffix.lower() == suffix
-            ),
-            None,
-        )
-        if old is None:
-            self.added.append(item.found.path)
+        if not self._origins:
+            for row in reversed(vanished):
+                self._origins.setdefault(_contents(row.content_hash, row.path), []).append(row.path)
+        origins = self._origins.get(_contents(digest, item.found.path))
+        if origins:
+            self.renamed.append((origins.pop(), item.found.path))
         else:
-            self.renamed.append((old, item.found.path))
+            self.added.append(item.found.path)
 
     def vanished(self, rows: Sequence[FileRow]) -> None:
         moved = {old for old, _ in self.renamed}

@@ -20,6 +20,8 @@ class ToLoad:
     target: Target
     found: FoundFile
     known: FileRow | None
+    known_hash: str | None = None
+    """Of the version at hand: if the bytes still have it there is nothing to parse."""
 
     @property
     def path(self) -> Path:
@@ -34,6 +36,8 @@ class Plan:
     twins: list[tuple[ToLoad, str]] = field(default_factory=list)
     """(new file, content hash): the knowledge base has, or had, a document of just these bytes."""
     vanished: list[FileRow] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    """Roots without a file, more likely a disk that is not there than a wish to lose what was in them."""
     skipped: list[FileRow] = field(default_factory=list)
     """Unchanged files of a kind that is not read."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -51,7 +55,9 @@ def make_plan(
     stored = _stored_hashes(catalog, idx)
     contents = _known_contents(catalog, idx)
     for target in targets:
-        walked = walk(Path(target.root.path), rules, below=target.below)
+        walked = walk(Path(target.root.path), rules, below=target.below, leave_out=catalog.store)
+        if not walked.files and not walked.unreadable and not target.below:
+            plan.empty.append(target.root.path)
         plan.n_files += len(walked.files)
         plan.unreadable.update(walked.unreadable)
         known = catalog.files(target.root.id)
@@ -62,7 +68,7 @@ def make_plan(
                 if row.state == "skipped":
                     plan.skipped.append(row)
                 continue
-            item = ToLoad(target, found, row)
+            item = ToLoad(target, found, row, _hash_at_hand(row, is_current, stored))
             twin = _twin(item, contents) if row is None else None
             if twin is not None:
                 plan.twins.append((item, twin))
@@ -84,9 +90,16 @@ def _unchanged(
 ) -> bool:
     if (row.size, row.mtime_ns) != (found.size, found.mtime_ns):
         return False
-    if row.state == "ok":
-        return is_current(row.loader or "") and stored.get(row.source_id) == row.content_hash
-    return row.state == "skipped"
+    return row.state == "skipped" or _hash_at_hand(row, is_current, stored) is not None
+
+
+def _hash_at_hand(
+    row: FileRow | None, is_current: Callable[[str], bool], stored: dict[str, str]
+) -> str | None:
+    """Hash of the version that the index holds, if the loader of today made it."""
+    if row is None or row.state != "ok" or not is_current(row.loader or ""):
+        return None
+    return row.content_hash if stored.get(row.source_id) == row.content_hash else None
 
 
 def _stored_hashes(catalog: Catalog, idx: IndexRow) -> dict[str, str]:

@@ -67,7 +67,9 @@ def read_whole(path: Path, name: str, max_mb: float) -> tuple[bytes, int, int]:
         data = path.read_bytes()
         after = path.stat()
     except FileNotFoundError as exc:
-        raise PathVanished(f"{name} vanished while it was read; it is left out.", path=name) from exc
+        raise PathVanished(
+            f"{name} vanished before it was read; it is taken for removed.", path=name
+        ) from exc
     except OSError as exc:
         raise LoadError(
             f"{name} cannot be read ({exc.strerror or exc}); check its permissions.", path=name
@@ -92,6 +94,8 @@ def is_current(tag: str) -> bool:
 
 
 class PathVanished(LoadError):
+    """Not a failure: the file is gone, as if it had been gone when the folder was walked."""
+
     code = PathNotFound.code
 
 

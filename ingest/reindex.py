@@ -12,9 +12,9 @@ from ingest.context import IngestContext
 from ingest.outcomes import Outcomes
 from ingest.prepare import chunker
 from ingest.store.catalog import Catalog, FileRow, IndexRow
-from ingest.store.generations import NewGeneration, put, stored_document
+from ingest.store.generations import NewGeneration, bury, put, stored_document
+from ingest.store.indexes import clear_dead_indexes
 from ingest.vectorize import Vectorizer
-from rag.core.protocols import VectorStore
 from rag.core.reports import SyncEvent, SyncReport
 
 
@@ -22,7 +22,8 @@ def reindex(context: IngestContext, old: IndexRow) -> SyncReport:
     """``context.idx`` is the new index, in state ``building``."""
     outcomes = Outcomes(time.perf_counter())
     catalog, idx = context.catalog, context.idx
-    rows, done = _files(catalog, old), _done(catalog, idx)
+    rows = _files(catalog, old)
+    done = _already_built(catalog, old, idx)
     outcomes.n_files = outcomes.n_to_load = len(rows)
     vectorizer = Vectorizer(catalog, idx, context.embedder, context.open_vectors)
     vectorizer.start()
@@ -51,12 +52,6 @@ def reindex(context: IngestContext, old: IndexRow) -> SyncReport:
     return outcomes.report(context, vectorizer.stats, interrupted=context.stop.is_set())
 
 
-def clear_dead_indexes(catalog: Catalog, kb_id: int, vectors: VectorStore) -> None:
-    for dead in catalog.indexes(kb_id, "dead"):
-        vectors.drop(catalog.collection(dead))
-        catalog.forget_index(dead)
-
-
 def _copy(context: IngestContext, old: IndexRow, file: FileRow, outcomes: Outcomes) -> None:
     with context.catalog.reading() as db:
         row = db.execute(
@@ -65,9 +60,9 @@ def _copy(context: IngestContext, old: IndexRow, file: FileRow, outcomes: Outcom
         ).fetchone()
     if row is None:
         return
-    if row["content_hash"] != file.content_hash:
+    if (row["content_hash"], row["loader"]) != (file.content_hash, file.loader):
         # The file's newer version was not finished yet: the next run has to read it again.
-        file = replace(file, content_hash=row["content_hash"], mtime_ns=0)
+        file = replace(file, content_hash=row["content_hash"], loader=row["loader"], mtime_ns=0)
     document = stored_document(row)
     spans = chunker(context.settings).chunk(document)
     n_chunks, n_known = put(context.catalog, context.idx, NewGeneration(file, document, spans))
@@ -80,7 +75,14 @@ def _files(catalog: Catalog, old: IndexRow) -> list[FileRow]:
     return [file for file in files if file.state == "ok"]
 
 
-def _done(catalog: Catalog, idx: IndexRow) -> set[str]:
+def _already_built(catalog: Catalog, old: IndexRow, idx: IndexRow) -> set[str]:
+    """Sources that an earlier run, which was interrupted, has copied. What has changed or gone since then
+    is taken out of the half-built index."""
+    versions = "SELECT source_id, content_hash, loader FROM generation WHERE idx_id = ? AND state "
     with catalog.reading() as db:
-        rows = db.execute("SELECT source_id FROM generation WHERE idx_id = ? AND state <> 'dead'", (idx.id,))
-        return {row["source_id"] for row in rows}
+        wanted = {tuple(row) for row in db.execute(f"{versions} = 'live'", (old.id,))}
+        built = {tuple(row) for row in db.execute(f"{versions} <> 'dead'", (idx.id,))}
+    stale = [str(source) for source, _, _ in built - wanted]
+    if stale:
+        bury(catalog, idx, stale)
+    return {str(source) for source, _, _ in built & wanted}

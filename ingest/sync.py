@@ -17,7 +17,8 @@ from ingest.context import IngestContext
 from ingest.loaders.sandbox import LoaderPool
 from ingest.outcomes import Outcomes, file_row, passwords
 from ingest.plan import Plan, ToLoad, make_plan
-from ingest.prepare import Prepared, PrepareJob, chunker, is_current, loader_tag, prepare
+from ingest.prepare import PathVanished, Prepared, PrepareJob, chunker, is_current, loader_tag, prepare
+from ingest.store.catalog import FileRow
 from ingest.store.generations import NewGeneration, bury, known_document, put
 from ingest.targets import resolve
 from ingest.vectorize import Vectorizer
@@ -34,7 +35,7 @@ def sync(context: IngestContext, paths: Sequence[Path]) -> SyncReport:
     begun = time.perf_counter()
     outcomes = Outcomes(begun)
     plan = _plan(context, paths)
-    outcomes.planned(plan)
+    outcomes.planned(plan, context.catalog.n_pending(context.idx))
     vectorizer = Vectorizer(context.catalog, context.idx, context.embedder, context.open_vectors)
     vectorizer.start()
     try:
@@ -58,9 +59,9 @@ def _plan(context: IngestContext, paths: Sequence[Path]) -> Plan:
     targets = resolve(catalog, context.idx.kb_id, paths)
     rules = WalkRules(settings.include, settings.exclude, settings.hidden_files)
     plan = make_plan(catalog, context.idx, targets, rules, is_current)
-    if plan.n_files == 0 and not plan.unreadable and not any(t.below for t in targets):
+    if plan.empty:
         raise UsageError(
-            f"{', '.join(map(str, paths))} has no files to ingest, so nothing was changed; name another folder, "
+            f"{', '.join(plan.empty)} has no files to ingest, so nothing was changed; name another folder, "
             "look at --include and --exclude, or empty the knowledge base with 'footnote remove \"**\"'."
         )
     return plan
@@ -83,12 +84,16 @@ def _copy_twins(context: IngestContext, plan: Plan, outcomes: Outcomes) -> None:
 
 
 def _remove_vanished(context: IngestContext, plan: Plan, outcomes: Outcomes) -> None:
-    gone = [row.source_id for row in plan.vanished]
+    _take_out(context, plan.vanished, outcomes)
+
+
+def _take_out(context: IngestContext, rows: Sequence[FileRow], outcomes: Outcomes) -> None:
+    gone = [row.source_id for row in rows]
     if gone:
         with context.catalog.writing():
             bury(context.catalog, context.idx, gone)
             context.catalog.forget_files(gone)
-    outcomes.vanished(plan.vanished)
+    outcomes.vanished(rows)
 
 
 def _load_changed(context: IngestContext, plan: Plan, outcomes: Outcomes, vectorizer: Vectorizer) -> None:
@@ -102,8 +107,7 @@ def _load_changed(context: IngestContext, plan: Plan, outcomes: Outcomes, vector
         while (waiting or in_flight) and not context.stop.is_set():
             while waiting and in_flight < settings.load_workers * _IN_FLIGHT_PER_WORKER:
                 item = waiting.pop()
-                known = item.known.content_hash if item.known and item.known.state == "ok" else None
-                job = PrepareJob(item.path, item.found.path, settings, words, known)
+                job = PrepareJob(item.path, item.found.path, settings, words, item.known_hash)
                 future = pool.submit(prepare, job, path=item.found.path)
                 future.add_done_callback(partial(_report_done, done, item))
                 in_flight += 1
@@ -127,6 +131,11 @@ def _take(context: IngestContext, item: ToLoad, future: Future[Prepared], outcom
     """Writes what became of one file."""
     try:
         prepared = future.result()
+    except PathVanished:
+        _take_out(context, [item.known] if item.known else [], outcomes)
+        outcomes.n_files -= 1
+        outcomes.n_to_load -= 1
+        return
     except LoadError as exc:
         # It could not be read at all, so nothing is known of its contents: the version at hand stays.
         outcomes.failed(context, item, exc)

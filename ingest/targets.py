@@ -56,8 +56,11 @@ def _checked(path: Path, store: Path) -> Path:
 
 
 def _resolve_one(catalog: Catalog, kb_id: int, path: Path) -> Target:
-    roots = catalog.roots(kb_id)
-    for root in roots:
+    # Uploads lie inside the store, and a folder of documents may hold the store: they do not mix.
+    uploaded = _is_inside(path, catalog.store)
+    roots = [root for root in catalog.roots(kb_id) if _is_inside(Path(root.path), catalog.store) == uploaded]
+    # The outermost root first: one that it has swallowed is still known.
+    for root in sorted(roots, key=lambda root: len(Path(root.path).parts)):
         base = Path(root.path)
         if path == base:
             return Target(root, swallowed=_inside(roots, base))
@@ -69,6 +72,10 @@ def _resolve_one(catalog: Catalog, kb_id: int, path: Path) -> Target:
     if path.is_file():
         return Target(root, path.name)
     return Target(root, swallowed=_inside(roots, folder))
+
+
+def _is_inside(path: Path, store: Path) -> bool:
+    return store.resolve() in path.parents
 
 
 def _inside(roots: Sequence[RootRow], folder: Path) -> tuple[RootRow, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ingest.store.catalog import Catalog, IndexRow
 from ingest.store.generations import add_vectors, index_known, purge, swap_ready
+from ingest.store.indexes import clear_dead_indexes
 from rag.core.protocols import Embedder, Vectors, VectorStore
 
 # Texts that are sorted by length together and become visible together: some two seconds of work.
@@ -90,6 +91,8 @@ class Vectorizer:
         except Exception as exc:  # carried to the caller's thread by finish()
             self.error = self.error or exc
             self._stop.set()
+        finally:
+            self._catalog.close_reader()
 
     def _encode(self) -> None:
         last_row = 0
@@ -145,6 +148,7 @@ class Vectorizer:
         self._bring_in(vectors)
         if not self._stop.is_set():
             purge(self._catalog, self._idx, vectors)
+            clear_dead_indexes(self._catalog, self._idx.kb_id, vectors)
 
     def _bring_in(self, vectors: VectorStore) -> None:
         self.stats.n_indexed += index_known(self._catalog, self._idx, vectors)

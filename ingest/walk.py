@@ -23,8 +23,8 @@ class FoundFile:
 class Walked:
     files: list[FoundFile] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Relative path of a folder or file that could not be looked at → why. What lies under it is unknown,
-    so nothing under it may be taken for vanished."""
+    """Relative path of a folder or file that could not be looked at → why, and what to do. What lies under
+    it is unknown, so nothing under it may be taken for vanished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,11 @@ class WalkRules:
     hidden: bool = False
 
 
-def walk(root: Path, rules: WalkRules, *, below: str = "") -> Walked:
+def walk(root: Path, rules: WalkRules, *, below: str = "", leave_out: Path | None = None) -> Walked:
     """Every regular file under ``root`` (or under ``root/below``) that the rules let in, sorted by path.
 
     Globs have .gitignore's syntax. Symbolic links are followed; a folder that contains itself is entered once.
+    ``leave_out`` is a folder that is none of the user's documents: the store.
     """
     from pathspec import GitIgnoreSpec
 
@@ -49,7 +50,9 @@ def walk(root: Path, rules: WalkRules, *, below: str = "") -> Walked:
     if start.is_file():
         _take(walked, below, start.stat())
         return walked
-    _walk_folder(start, below, walked, rules, (include, exclude), ignores, ())
+    inside_store = _identity(leave_out) if leave_out is not None and leave_out.exists() else None
+    above = () if inside_store is None or _is_below(start, leave_out) else (inside_store,)
+    _walk_folder(start, below, walked, rules, (include, exclude), ignores, above)
     walked.files.sort(key=lambda file: file.path)
     return walked
 
@@ -64,18 +67,23 @@ def _walk_folder(
     above: tuple[tuple[int, int], ...],
 ) -> None:
     try:
-        status = folder.stat()
-        identity = (status.st_dev, status.st_ino)
+        identity = _identity(folder)
         if identity in above:
-            return  # a link back to a folder that we are inside of
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            return  # a link back to a folder that we are inside of, or the store
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as exc:
-        walked.unreadable[relative] = exc.strerror or str(exc)
+        walked.unreadable[relative] = _why(exc)
         return
     ignores = [*ignores, *_ignore_file(folder, relative)]
     for entry in entries:
         path = f"{relative}/{entry.name}" if relative else entry.name
-        if not rules.hidden and entry.name.startswith("."):
+        if entry.name == IGNORE_FILE or (not rules.hidden and entry.name.startswith(".")):
+            continue
+        if not _is_text(path):
+            walked.unreadable[path.encode("utf-8", "replace").decode()] = (
+                "its name is not valid UTF-8; rename it"
+            )
             continue
         try:
             is_folder = entry.is_dir()
@@ -86,7 +94,28 @@ def _walk_folder(
             elif entry.is_file():
                 _take(walked, path, entry.stat())
         except OSError as exc:
-            walked.unreadable[path] = exc.strerror or str(exc)
+            walked.unreadable[path] = _why(exc)
+
+
+def _why(exc: OSError) -> str:
+    return f"{exc.strerror or exc}; check its permissions"
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_below(path: Path, folder: Path | None) -> bool:
+    return folder is not None and folder.resolve() in path.resolve().parents
 
 
 def _take(walked: Walked, path: str, status: os.stat_result) -> None:

@@ -7,14 +7,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _QUIET_MS = 400
+_LOOK_MS = 200
 
 
 def watch(paths: Sequence[Path], sync_once: Callable[[], None], stop: threading.Event) -> None:
     """Calls ``sync_once`` until ``stop`` is set. Changes that come in a burst are one sync."""
     from watchfiles import watch as changes
 
-    sync_once()
-    if stop.is_set():
-        return
-    for _ in changes(*paths, stop_event=stop, step=_QUIET_MS, raise_interrupt=False, watch_filter=None):
-        sync_once()
+    first = True
+    # The first look comes back empty: by then changes are recorded, so none during the first sync is missed.
+    for found in changes(
+        *paths,
+        stop_event=stop,
+        step=_QUIET_MS,
+        rust_timeout=_LOOK_MS,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+        watch_filter=None,
+    ):
+        if stop.is_set():
+            return
+        if found or first:
+            first = False
+            sync_once()

@@ -9,8 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.store.schema import CATALOG_FILE, connect, create_words, drop_words, translated
+from ingest.store.schema import CATALOG_FILE, connect, create_words, drop_words, roll_back, translated
 from rag.core.errors import UnknownKnowledgeBase
+
+# A text may be kept for several encoders: a vector is of use where a chunk of its own encoder's has the text.
+UNUSED_VECTOR = """NOT EXISTS (
+    SELECT 1 FROM chunk JOIN idx ON idx.id = chunk.idx_id
+    WHERE chunk.text_key = vector.text_key AND idx.embedder = vector.embedder)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,14 @@ class Catalog:
             connection = self._local.connection = self._connect()
         return connection
 
+    def close_reader(self) -> None:
+        """For a thread that ends: its connection would stay open as long as the catalog."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            self._local.connection = None
+            self._opened.remove(connection)
+            connection.close()
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """This thread's connection inside a transaction: every statement sees one state of the store."""
@@ -86,7 +99,8 @@ class Catalog:
             try:
                 yield connection
             finally:
-                connection.execute("COMMIT")
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -100,10 +114,10 @@ class Catalog:
             try:
                 yield connection
                 connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'revision'")
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                roll_back(connection)
                 raise
-            connection.execute("COMMIT")
 
     def revision(self) -> int:
         """Grows with every write, whichever process it comes from."""
@@ -132,6 +146,10 @@ class Catalog:
         )
 
     def ensure_kb(self, tenant: str, name: str) -> int:
+        with self.reading() as db:
+            row = db.execute("SELECT id FROM kb WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
+            if row is not None:
+                return int(row["id"])
         with self.writing() as db:
             db.execute("INSERT OR IGNORE INTO kb (tenant, name) VALUES (?, ?)", (tenant, name))
             row = db.execute("SELECT id FROM kb WHERE tenant = ? AND name = ?", (tenant, name)).fetchone()
@@ -182,11 +200,16 @@ class Catalog:
             db.execute("DELETE FROM pending WHERE idx_id = ?", (idx.id,))
             db.execute("DELETE FROM idx WHERE id = ?", (idx.id,))
             drop_words(db, idx.id)
-            db.execute("DELETE FROM vector WHERE text_key NOT IN (SELECT text_key FROM chunk)")
+            db.execute(f"DELETE FROM vector WHERE {UNUSED_VECTOR}")
 
     def collection(self, idx: IndexRow) -> str:
         """The Chroma collection of an index; unique among the stores that share one Chroma server."""
         return f"footnote-{self.store_id}-{idx.id}"
+
+    def n_pending(self, idx: IndexRow) -> int:
+        """Texts that wait for the encoder."""
+        with self.reading() as db:
+            return int(db.execute("SELECT count(*) FROM pending WHERE idx_id = ?", (idx.id,)).fetchone()[0])
 
     # Roots and files
 
@@ -198,12 +221,10 @@ class Catalog:
         return [RootRow(*row) for row in rows]
 
     def ensure_root(self, kb_id: int, path: str) -> RootRow:
+        known = next((root for root in self.roots(kb_id) if root.path == path), None)
+        if known is not None:
+            return known
         with self.writing() as db:
-            row = db.execute(
-                "SELECT id, ordinal, path FROM root WHERE kb_id = ? AND path = ?", (kb_id, path)
-            ).fetchone()
-            if row is not None:
-                return RootRow(*row)
             ordinal = db.execute(
                 "SELECT coalesce(max(ordinal), 0) + 1 FROM root WHERE kb_id = ?", (kb_id,)
             ).fetchone()[0]

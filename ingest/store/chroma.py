@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -38,15 +39,34 @@ def _translated(method: _F) -> _F:
     return cast(_F, wrapper)
 
 
+def _embedded(folder: Path, settings: Any) -> Any:
+    import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    try:
+        return chromadb.PersistentClient(str(folder), settings=settings)
+    except Exception:
+        # Chroma would hand out what failed to start to whoever opens the same folder next.
+        SharedSystemClient._identifier_to_system.pop(str(folder), None)
+        raise
+
+
 class ChromaVectors:
     """Chunk ids and vectors, nothing else: texts and metadata are the catalog's, so nothing is kept twice."""
 
     def __init__(self, place: Path | str) -> None:
-        """``place``: a folder for an embedded Chroma, or the URL of a server."""
+        """``place``: a folder for an embedded Chroma, opened at its first use, or the URL of a server."""
         self._place = place
         self._collections: dict[str, Any] = {}
-        self._lock = threading.Lock()
-        self._client = self._connect()
+        self._lock = threading.RLock()
+        self._opened: Any = None if isinstance(place, Path) else self._connect()
+
+    @property
+    def _client(self) -> Any:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._connect()
+            return self._opened
 
     @_translated
     def _connect(self) -> Any:
@@ -56,7 +76,7 @@ class ChromaVectors:
         settings = Settings(anonymized_telemetry=False)
         if isinstance(self._place, Path):
             self._place.mkdir(parents=True, exist_ok=True)
-            return chromadb.PersistentClient(str(self._place), settings=settings)
+            return _embedded(self._place, settings)
         url = urlsplit(self._place)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise SettingsError(
@@ -132,9 +152,21 @@ class ChromaVectors:
             with contextlib.suppress(NotFoundError):
                 self._client.delete_collection(collection)
 
+    def start_anew(self) -> None:
+        """Throws an embedded Chroma's files away, whatever is in them; a server's are its own business."""
+        if isinstance(self._place, Path):
+            with self._lock:
+                self.close()
+                shutil.rmtree(self._place, ignore_errors=True)
+
     def close(self) -> None:
-        sessions = self._sessions(self._client)
-        self._client.close()
+        with self._lock:
+            client, self._opened = self._opened, None
+            self._collections.clear()
+        if client is None:
+            return
+        sessions = self._sessions(client)
+        client.close()
         for session in sessions:
             session.close()  # Chroma's client leaves its sockets open
 

@@ -14,8 +14,9 @@ from typing import TypeVar
 import numpy as np
 
 from ingest.identity import chunk_id, text_key
-from ingest.store.catalog import Catalog, FileRow, IndexRow
+from ingest.store.catalog import UNUSED_VECTOR, Catalog, FileRow, IndexRow
 from ingest.store.schema import words_table
+from rag.core.errors import StoreCorrupt
 from rag.core.protocols import Vectors, VectorStore
 from rag.core.types import Block, BlockKind, ChunkSpan, LoadedDocument
 
@@ -89,8 +90,8 @@ def purge(catalog: Catalog, idx: IndexRow, vectors: VectorStore) -> int:
                 """SELECT DISTINCT chunk.id FROM chunk JOIN generation ON generation.id = generation_id
                    WHERE generation.idx_id = ? AND generation.state = 'dead' AND NOT EXISTS (
                        SELECT 1 FROM chunk AS kept JOIN generation AS g ON g.id = kept.generation_id
-                       WHERE kept.id = chunk.id AND g.state <> 'dead')""",
-                (idx.id,),
+                       WHERE kept.id = chunk.id AND kept.idx_id = ? AND g.state <> 'dead')""",
+                (idx.id, idx.id),
             )
         ]
     for page in _pages(ids):
@@ -103,10 +104,16 @@ def purge(catalog: Catalog, idx: IndexRow, vectors: VectorStore) -> int:
             ).fetchall()
             db.execute(f"DELETE FROM chunk WHERE generation_id IN ({marks})", generations)
             db.execute(f"DELETE FROM generation WHERE id IN ({marks})", generations)
-            for key in keys:
-                unused = "text_key = ? AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.text_key = ?)"
-                db.execute(f"DELETE FROM vector WHERE {unused}", (key[0], key[0]))
-                db.execute(f"DELETE FROM pending WHERE {unused}", (key[0], key[0]))
+            for (key,) in keys:
+                db.execute(
+                    f"DELETE FROM vector WHERE embedder = ? AND text_key = ? AND {UNUSED_VECTOR}",
+                    (idx.embedder, key),
+                )
+                db.execute(
+                    """DELETE FROM pending WHERE idx_id = ? AND text_key = ? AND NOT EXISTS (
+                           SELECT 1 FROM chunk WHERE chunk.text_key = pending.text_key AND idx_id = ?)""",
+                    (idx.id, key, idx.id),
+                )
     return len(dead)
 
 
@@ -164,7 +171,7 @@ def stored_document(row: sqlite3.Row) -> LoadedDocument:
         text=unpack_text(row["text"]),
         blocks=tuple(
             Block(start, end, BlockKind(kind), tuple(headings), page)
-            for start, end, kind, headings, page in json.loads(zlib.decompress(row["blocks"]))
+            for start, end, kind, headings, page in json.loads(_unpack(row["blocks"]))
         ),
         media_type=row["media_type"],
         title=row["title"] if row["own_title"] else None,
@@ -174,7 +181,17 @@ def stored_document(row: sqlite3.Row) -> LoadedDocument:
 
 
 def unpack_text(packed: bytes) -> str:
-    return zlib.decompress(packed).decode("utf-8", "surrogatepass")
+    """Raises ``StoreCorrupt``."""
+    return _unpack(packed).decode("utf-8", "surrogatepass")
+
+
+def _unpack(packed: bytes) -> bytes:
+    try:
+        return zlib.decompress(packed)
+    except (zlib.error, TypeError) as exc:
+        raise StoreCorrupt(
+            f"A stored document is damaged ({exc}); run 'footnote doctor --repair' and ingest its folder again."
+        ) from exc
 
 
 def display_title(document: LoadedDocument, path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingest.store.catalog import Catalog, IndexRow
 from ingest.store.chunk_index import mismatch
 from rag.core.errors import UnknownKnowledgeBase
-from rag.core.protocols import Embedder
+from rag.core.protocols import Embedder, VectorStore
 
 
 def index_for_writing(
@@ -44,3 +44,10 @@ def index_for_reindex(
         kb_id, "building", embedder=embedder.fingerprint, pipeline=pipeline, dim=embedder.dim
     )
     return old, new
+
+
+def clear_dead_indexes(catalog: Catalog, kb_id: int, vectors: VectorStore) -> None:
+    """What a swap left behind: vectors first, rows last."""
+    for dead in catalog.indexes(kb_id, "dead"):
+        vectors.drop(catalog.collection(dead))
+        catalog.forget_index(dead)

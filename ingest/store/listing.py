@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,9 +96,19 @@ def store_status(store: Store, tenant: str, chroma_url: str | None) -> StoreStat
         store=str(store.folder),
         vectors=chroma_url or "embedded Chroma",
         writer_active=store.locks.writer_active(),
-        size_bytes=sum(f.stat().st_size for f in store.folder.rglob("*") if f.is_file()),
+        size_bytes=_size_bytes(store.folder),
         knowledge_bases=tuple(knowledge_bases),
     )
+
+
+def _size_bytes(folder: Path) -> int:
+    """A writer beside us makes and deletes files while they are counted."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(path) / name).lstat().st_size
+    return total
 
 
 def read_document(catalog: Catalog, idx: IndexRow, source_id: str) -> Document:

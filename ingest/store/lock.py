@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from rag.core.errors import StoreLocked
+from rag.core.errors import StoreError, StoreLocked
 
 
 class FileLock:
@@ -18,7 +19,7 @@ class FileLock:
 
     def __init__(self, file: Path) -> None:
         self._path = file
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     @property
     def held(self) -> bool:
@@ -27,18 +28,24 @@ class FileLock:
     def acquire(self, *, shared: bool = False, wait_s: float = 0.0) -> bool:
         if self._file is not None:
             return True
-        file = self._path.open("a+", encoding="utf-8")
+        try:
+            file = self._path.open("a+b", buffering=0)
+        except OSError as exc:
+            raise self._error(exc) from exc
         deadline = time.monotonic() + wait_s
         while True:
             try:
                 fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
                 self._file = file
                 return True
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() >= deadline:
                     file.close()
                     return False
                 time.sleep(0.02)
+            except OSError as exc:
+                file.close()
+                raise self._error(exc) from exc
 
     def release(self) -> None:
         if self._file is not None:
@@ -46,16 +53,24 @@ class FileLock:
             self._file = None
 
     def note(self, text: str) -> None:
+        """Says who holds the lock. A courtesy: on a full disk it stays unsaid."""
         if self._file is not None:
-            self._file.truncate(0)
-            self._file.write(text)
-            self._file.flush()
+            with contextlib.suppress(OSError):
+                self._file.truncate(0)
+                self._file.write(text.encode())
 
     def read_note(self) -> str:
         try:
-            return self._path.read_text("utf-8")
+            return self._path.read_text("utf-8", errors="replace")
         except OSError:
             return ""
+
+    def _error(self, exc: OSError) -> StoreError:
+        return StoreError(
+            f"The store's lock {self._path} cannot be used ({exc.strerror or exc}); check the folder's permissions, "
+            "and that it is on a local disk.",
+            path=str(self._path),
+        )
 
 
 class StoreLocks:

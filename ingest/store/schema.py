@@ -21,9 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rag.core.plain import plain
-
 from rag.core.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
+from rag.core.plain import plain
 
 SCHEMA_VERSION = 1
 CATALOG_FILE = "catalog.sqlite"
@@ -181,23 +180,35 @@ def connect(file: Path, *, create: bool = False) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
         )
-        connection.row_factory = sqlite3.Row
-        connection.create_function("plain", 1, plain, deterministic=True)
-        connection.create_function("heading_words", 1, heading_words, deterministic=True)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -65536")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and create:
-            _create(connection)
-        elif version != SCHEMA_VERSION:
+        try:
+            _prepare(connection, file, create=create)
+        except BaseException:
             connection.close()
-            raise StoreCorrupt(
-                f"The catalog {file} has schema version {version}, this Footnote reads {SCHEMA_VERSION}; "
-                "use the Footnote that wrote it, or ingest into a new store.",
-                path=str(file),
-            )
+            raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, file: Path, *, create: bool) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.create_function("plain", 1, plain, deterministic=True)
+    connection.create_function("heading_words", 1, heading_words, deterministic=True)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -65536")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0 and create:
+        _create(connection)
+    elif version == 0:
+        raise StoreError(
+            f"The store in {file.parent} was never finished; run 'footnote ingest PATH' again.",
+            path=str(file),
+        )
+    elif version != SCHEMA_VERSION:
+        raise StoreCorrupt(
+            f"The catalog {file} has schema version {version}, this Footnote reads {SCHEMA_VERSION}; "
+            "use the Footnote that wrote it, or ingest into a new store.",
+            path=str(file),
+        )
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -212,8 +223,14 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """After some errors, a full disk among them, SQLite has rolled back by itself already."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 @contextmanager
