@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ingest.loaders.text import decode, line_spans
@@ -103,7 +104,7 @@ def _by_indentation(
         if _indent(lines[n]) == indent and (name := _name(lines[n].strip(), patterns)):
             starts.append((n, name))
     found = []
-    for (start, name), following in zip(starts, [*(n for n, _ in starts[1:]), end], strict=True):
+    for (start, name), (following, _) in pairwise([*starts, (end, "")]):
         stop = _end(lines, start, following, indent) if patterns is _DEFINITIONS else following
         size = sum(map(len, lines[start:stop]))
         inner: tuple[_Definition, ...] = ()

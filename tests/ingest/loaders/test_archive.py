@@ -44,6 +44,23 @@ def test_archives_within_archives_down_to_a_depth() -> None:
         load(packed({"in.zip": data}))
 
 
+def test_a_recursive_bomb_is_bounded_by_what_all_its_archives_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "_MAX_LOADED", 50)
+    data = packed({f"{n}.txt": b"word" for n in range(20)})
+    for _ in range(2):
+        data = packed({f"{n}.zip": data for n in range(20)})
+    loaded = load(data)
+    assert 0 < loaded.text.count("word") <= 50
+    assert any("there are too many" in warning for warning in loaded.warnings)
+
+
+def test_the_bytes_of_a_recursive_bomb_are_counted_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = packed({"zeros.txt": b"word " * 2000})
+    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 25_000)
+    loaded = load(packed({f"{n}.zip": data for n in range(8)}))
+    assert loaded.text.count("word") < 3 * 2000 and loaded.warnings
+
+
 def test_clutter_is_left_out() -> None:
     assert load(packed({"__MACOSX/._a.txt": b"junk", "a.txt": b"words"})).text == "# a.txt\n\nwords\n"
 
