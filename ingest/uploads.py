@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
 from pathlib import Path, PurePosixPath
 
 from ingest.context import IngestContext
-from rag.core.errors import LoadError, StoreFull, UsageError
+from ingest.identity import content_hash
+from rag.core.errors import LoadError, StoreError, StoreFull, UsageError
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -21,20 +24,28 @@ def add_upload(context: IngestContext, store: Path, name: str, data: bytes) -> s
     target = folder / relative
     previous = target.read_bytes() if target.is_file() else None
     _write(target, data)
-    context.catalog.ensure_root(context.idx.kb_id, str(folder.resolve()))
-    report = sync(context, [target])
+    try:
+        context.catalog.ensure_root(context.idx.kb_id, str(folder.resolve()))
+        report = sync(context, [target])
+    except BaseException:
+        _put_back(target, previous)
+        raise
     problems = [*report.failed, *report.skipped]
     if problems:
-        if previous is None:
-            target.unlink(missing_ok=True)
-        else:
-            _write(target, previous)
+        _put_back(target, previous)
         if previous is not None:
             sync(context, [target])
         else:
             _forget(context, relative)
         raise LoadError(problems[0].reason, path=name)
     return relative
+
+
+def _put_back(target: Path, previous: bytes | None) -> None:
+    if previous is None:
+        target.unlink(missing_ok=True)
+    else:
+        _write(target, previous)
 
 
 def safe_name(name: str) -> str:
@@ -57,15 +68,24 @@ def safe_name(name: str) -> str:
 
 
 def _write(target: Path, data: bytes) -> None:
-    draft = target.with_name(f".{target.name[:200]}.part")
+    draft = target.with_name(f".{content_hash(data)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(data)
         draft.replace(target)
+    except (NotADirectoryError, IsADirectoryError, FileExistsError) as exc:
+        raise UsageError(
+            f"{target.name} cannot be kept: of its path and an earlier upload's, one is a file and one a folder; "
+            "choose another name.",
+            path=target.name,
+        ) from exc
     except OSError as exc:
-        draft.unlink(missing_ok=True)
-        raise StoreFull(
-            f"The upload cannot be kept ({exc.strerror or exc}); free some space on the store's disk."
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        full = exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise (StoreFull if full else StoreError)(
+            f"The upload cannot be kept ({exc.strerror or exc}); "
+            + ("free some space on the store's disk." if full else "check the store's folder.")
         ) from exc
 
 
