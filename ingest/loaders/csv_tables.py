@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ingest.loaders.markdown import document_from_markdown
+from ingest.loaders.markup import paragraph
+from ingest.loaders.parts import document_from_parts
 from ingest.loaders.tables import markdown_table
 from ingest.loaders.text import decode
 from rag.core.errors import LoadError, NoText
@@ -42,8 +43,8 @@ class CsvLoader:
         warnings = (
             [f"{uneven} of {len(rows)} rows have another number of cells than the first"] if uneven else []
         )
-        blocks = [*titles, markdown_table(rows)]
-        return document_from_markdown("\n\n".join(blocks), media_type, warnings=warnings)
+        parts = [*map(paragraph, titles), markdown_table(rows)]
+        return document_from_parts(parts, media_type, warnings=warnings)
 
 
 def _rows(text: str, name: str) -> tuple[list[list[str]], str]:

@@ -14,7 +14,7 @@ from ingest.loaders.html_markdown import to_markdown
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import one_line
 from ingest.loaders.text import decode
-from rag.core.errors import LoadError
+from rag.core.errors import LoadError, NoText
 from rag.core.types import LoadedDocument, MetaValue
 
 _CHARSET = re.compile(
@@ -41,7 +41,7 @@ class HtmlLoader:
     media_types = ("text/html", "application/xhtml+xml")
 
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
-        root = parse_html(decode_html(data))
+        root = parse_html(decode_html(data), path.name)
         metadata = _metadata(root)
         markdown, warnings = content_markdown(root)
         title = _title(root)
@@ -86,20 +86,20 @@ def decode_html(data: bytes) -> str:
     return decode(data)
 
 
-def parse_html(text: str) -> etree._Element:
+def parse_html(text: str, name: str = "The page") -> etree._Element:
     """The root of a page or fragment. Raises ``LoadError``."""
     text = text.replace("\x00", "")
     if not text.strip():
-        raise LoadError("The page is empty.")
+        raise NoText(f"{name} holds no text.")
     parser = etree.HTMLParser(
         encoding="utf-8", no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
     )
     try:
         root = etree.fromstring(text.encode("utf-8", "replace"), parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as exc:
-        raise LoadError(f"The page cannot be read as HTML ({' '.join(str(exc).split())[:100]}).") from exc
+        raise LoadError(f"{name} cannot be read as HTML ({' '.join(str(exc).split())[:100]}).") from exc
     if root is None:
-        raise LoadError("The page holds no HTML.")
+        raise NoText(f"{name} holds no HTML.")
     return root
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import fence, heading, one_line
 from ingest.loaders.nesting import nested
+from ingest.loaders.parts import document_from_parts
 from ingest.loaders.tables import markdown_table
 from ingest.loaders.text import decode
 from rag.core.errors import LoadError
@@ -37,9 +37,8 @@ class JsonLoader:
         title = None
         if isinstance(value, Mapping):
             title = next((value[k] for k in ("title", "name") if isinstance(value.get(k), str)), None)
-        markdown = "\n\n".join(parts) + "\n"
-        return document_from_markdown(
-            markdown, "application/jsonl" if lines else "application/json", title=title, warnings=warnings
+        return document_from_parts(
+            parts, "application/jsonl" if lines else "application/json", title=title, warnings=warnings
         )
 
 

@@ -28,6 +28,7 @@ _MAX_ATTACHMENTS = 50
 _MAX_ATTACHED_BYTES = 64 * 1024 * 1024
 _QUOTED = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
 _SHARE_OF_HTML = 0.3
+_MAX_QUOTES = 10
 # Outlook's numbers for what a property says.
 _SENDER_NAME, _SENDER_ADDRESS, _SENDER_SMTP = 0x0C1A, 0x0C1F, 0x5D01
 _RECIPIENT_KIND, _RECIPIENT_SMTP = 0x0C15, 0x39FE
@@ -98,7 +99,7 @@ def _body(mail: _Mail) -> tuple[str, list[str]]:
     return markdown, warnings
 
 
-def _plain_markdown(text: str) -> str:
+def _plain_markdown(text: str, depth: int = 0) -> str:
     """Lines that begin with ">" are what somebody wrote before."""
     blocks: list[str] = []
     lines: list[str] = []
@@ -107,7 +108,9 @@ def _plain_markdown(text: str) -> str:
         is_quoted = line is not None and bool(_QUOTED.match(line))
         if lines and (line is None or is_quoted != quoted):
             text = "\n".join(lines)
-            inner = _plain_markdown(_QUOTED.sub("", text)) if quoted and len(blocks) < 500 else ""
+            inner = (
+                _plain_markdown(_QUOTED.sub("", text), depth + 1) if quoted and depth < _MAX_QUOTES else ""
+            )
             blocks.append(quote(inner) if inner else plain_paragraphs(text))
             lines = []
         quoted = is_quoted

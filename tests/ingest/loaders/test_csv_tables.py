@@ -18,7 +18,7 @@ def load(text: str | bytes) -> LoadedDocument:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", ":"])
 def test_the_delimiter_is_found(delimiter: str) -> None:
     loaded = load("Part,Price\nSeal,3.50\nO-ring,1\n".replace(",", delimiter))
-    assert loaded.text == TABLE
+    assert loaded.text == TABLE + "\n"
     assert [b.kind for b in loaded.blocks] == [BlockKind.TABLE]
 
 
@@ -28,7 +28,7 @@ def test_any_encoding(encoding: str) -> None:
 
 
 def test_a_declared_separator_is_not_part_of_the_table() -> None:
-    assert load("sep=;\r\nPart;Price\r\nSeal;3.50\r\nO-ring;1\r\n").text == TABLE
+    assert load("sep=;\r\nPart;Price\r\nSeal;3.50\r\nO-ring;1\r\n").text == TABLE + "\n"
 
 
 def test_quoted_cells_keep_commas_lines_and_quotes() -> None:
@@ -52,7 +52,7 @@ def test_uneven_rows_lose_nothing_and_are_reported() -> None:
 
 
 def test_a_single_column_is_a_table() -> None:
-    assert load("Name\nAda\nGrace\n").text == "| Name |\n| --- |\n| Ada |\n| Grace |"
+    assert load("Name\nAda\nGrace\n").text == "| Name |\n| --- |\n| Ada |\n| Grace |\n"
 
 
 def test_blank_files_and_absurd_widths_are_refused_in_one_sentence() -> None:
