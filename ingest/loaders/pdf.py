@@ -1,15 +1,27 @@
-"""PDF with pypdf."""
+"""PDF with pypdf: pages, outline headings, columns, tables, hidden text left out, a score of the extraction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from pypdf import PdfReader
+
 from ingest.loaders.markdown import document_from_markdown
-from ingest.loaders.markup import paragraph
-from ingest.loaders.pdf_open import MAX_PAGES, limits, open_pdf, page_count, stated
-from rag.core.errors import NoText
+from ingest.loaders.markup import heading
+from ingest.loaders.pdf_blocks import Part, parts, regions
+from ingest.loaders.pdf_content import Fonts
+from ingest.loaders.pdf_headings import Entry, guess, outline, place
+from ingest.loaders.pdf_open import MAX_PAGES, limits, open_pdf, page_count, stated, unseen_layers
+from ingest.loaders.pdf_page import Page, read
+from ingest.loaders.pdf_paragraphs import vocabulary_of
+from ingest.loaders.pdf_quality import Quality, page_list, page_warnings
+from ingest.loaders.pdf_running import running
+from rag.core.errors import LoadError, NoText
 from rag.core.types import LoadedDocument
+
+_CODE_SHARE = 0.5
 
 
 class PdfLoader:
@@ -17,34 +29,119 @@ class PdfLoader:
 
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
         with limits():
-            reader = open_pdf(data, path.name, passwords)
-            n_pages = page_count(reader, path.name)
-            title, metadata = stated(reader)
-            parts: list[str] = []
-            pages: list[tuple[int, int]] = []
-            warnings: list[str] = []
-            length = 0
-            for number in range(1, min(n_pages, MAX_PAGES) + 1):
-                try:
-                    text = reader.pages[number - 1].extract_text()
-                except Exception as exc:
-                    warnings.append(f"page {number} cannot be read ({type(exc).__name__})")
-                    continue
-                pages.append((length, number))
-                for block in text.split("\n\n"):
-                    if markdown := paragraph(block):
-                        parts.append(markdown)
-                        length += len(markdown) + 2
-        if not parts:
-            raise NoText(
-                f"{path.name} has no text layer, only pictures; run OCR on it and ingest the result.",
-                path=path.name,
-            )
-        return document_from_markdown(
-            "\n\n".join(parts) + "\n",
-            self.media_types[0],
-            title=title,
-            pages=pages,
-            metadata=metadata,
-            warnings=warnings,
+            return _load(data, path.name, passwords)
+
+
+def _load(data: bytes, name: str, passwords: Sequence[str]) -> LoadedDocument:
+    reader = open_pdf(data, name, passwords)
+    n_pages = page_count(reader, name)
+    title, metadata = stated(reader)
+    pages, unread = _read_pages(reader, min(n_pages, MAX_PAGES))
+    dropped, running_texts = running(pages)
+    by_page = _markdown_by_page(reader, pages, dropped)
+
+    starts: list[tuple[int, int]] = []
+    quality = Quality()
+    n_empty = len(unread)
+    blocks: list[str] = []
+    length = 0
+    for page, found in zip(pages, by_page, strict=True):
+        if not found:
+            n_empty += 1
+            continue
+        markdown = _joined(found)
+        starts.append((length, page.number))
+        blocks.append(markdown)
+        length += len(markdown) + 2
+        quality.count(markdown, page.number)
+    warnings = page_warnings(pages, unread, n_pages - len(pages) - len(unread))
+    if not blocks:
+        raise _no_text(name, pages, unread, warnings)
+    text = "\n\n".join(blocks) + "\n"
+    metadata["pages"] = n_pages
+    metadata["extraction_quality"] = quality.score(len(pages) + len(unread), n_empty)
+    if running_texts:
+        metadata["running_text"] = " | ".join(running_texts[:6])[:500]
+    return document_from_markdown(
+        text,
+        PdfLoader.media_types[0],
+        title=title,
+        pages=starts,
+        metadata=metadata,
+        warnings=[*warnings, *quality.warnings()],
+    )
+
+
+def _read_pages(reader: PdfReader, n_pages: int) -> tuple[list[Page], dict[int, str]]:
+    """The pages, and why the others cannot be read."""
+    fonts = Fonts()
+    layers = unseen_layers(reader)
+    pages: list[Page] = []
+    unread: dict[int, str] = {}
+    for number in range(1, n_pages + 1):
+        try:
+            pages.append(read(reader.pages[number - 1], number, fonts, layers))
+        except MemoryError:
+            raise
+        except Exception as exc:  # whatever a broken page raises, the others are read
+            unread[number] = " ".join(str(exc).split())[:100] or type(exc).__name__
+    return pages, unread
+
+
+def _markdown_by_page(reader: PdfReader, pages: Sequence[Page], dropped: set[int]) -> list[list[Part]]:
+    entries = outline(reader)
+    levels, missing = place(entries, pages)
+    dropped -= levels.keys()
+    laid_out = [regions(page, dropped, levels) for page in pages]
+    if not levels:
+        n_first = len(laid_out[0]) if laid_out else 0
+        levels = guess([region for found in laid_out for region in found], n_first)
+    segments = [s for page in pages for s in page.segments if id(s) not in dropped]
+    vocabulary = vocabulary_of([s.text for s in segments])
+    n_chars = sum(len(s.text) for s in segments)
+    code = sum(len(s.text) for s in segments if s.mono) < _CODE_SHARE * n_chars
+    by_page = []
+    for page, found in zip(pages, laid_out, strict=True):
+        written = [
+            part
+            for region in found
+            for part in parts(region, levels, vocabulary, right_to_left=page.right_to_left, code=code)
+        ]
+        by_page.append(_with_entries(written, missing.get(page.number, ())))
+    return by_page
+
+
+def _with_entries(written: list[Part], entries: Sequence[Entry]) -> list[Part]:
+    """Outline entries whose words the page does not hold, before what they point to."""
+    for entry in entries:
+        y = entry.y if entry.y is not None else 0.0
+        at = next((n for n, part in enumerate(written) if part.y >= y - 2), len(written))
+        title = heading(entry.level, entry.title)
+        if written and title:
+            written.insert(at, Part(title, y))
+    return written
+
+
+def _joined(written: Sequence[Part]) -> str:
+    """Items of one list stay together."""
+    text = written[0].markdown
+    for before, part in pairwise(written):
+        text += ("\n" if before.is_item and part.is_item else "\n\n") + part.markdown
+    return text
+
+
+def _no_text(name: str, pages: Sequence[Page], unread: dict[int, str], warnings: Sequence[str]) -> LoadError:
+    if unread and not pages:
+        return LoadError(
+            f"{name} is damaged: {page_list(unread)} cannot be read ({next(iter(unread.values()))}).",
+            path=name,
         )
+    if any(page.hidden for page in pages):
+        return NoText(f"{name} holds only text that is hidden ({warnings[0].rstrip('.')}).", path=name)
+    if any(page.has_images for page in pages):
+        return NoText(
+            f"{name} has no text layer, only pictures; run OCR on it and ingest the result.", path=name
+        )
+    return NoText(
+        f"{name} has no text on its pages; if they show any, it is drawn, and OCR can read it.", path=name
+    )

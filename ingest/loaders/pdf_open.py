@@ -190,3 +190,18 @@ def _date(text: str) -> str:
     elif sign and off_hour:
         zone = f"{sign}{off_hour}:{off_minute or '00'}"
     return iso_date(f"{date}T{hour}:{minute or '00'}:{second or '00'}{zone}") or iso_date(date)
+
+
+def unseen_layers(reader: PdfReader) -> frozenset[int]:
+    """Ids of the optional content groups that are switched off when the file is opened."""
+    try:
+        settings = reader.root_object["/OCProperties"].get_object()
+        default = settings["/D"].get_object()  # type: ignore[index]
+        off = [group.get_object() for group in default.get("/OFF", [])]
+        if default.get("/BaseState") == "/OFF":
+            on = {id(group.get_object()) for group in default.get("/ON", [])}
+            groups = [group.get_object() for group in settings["/OCGs"].get_object()]  # type: ignore[index]
+            off += [group for group in groups if id(group) not in on]
+    except Exception:  # there are none, or they are broken
+        return frozenset()
+    return frozenset(map(id, off))

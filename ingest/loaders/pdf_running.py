@@ -1,0 +1,106 @@
+"""Running headers, footers and page numbers: lines that come back on most pages at the same height."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ingest.loaders.pdf_lines import Segment
+from ingest.loaders.pdf_page import Page
+
+_ZONE = 0.14
+_LINES_AT_EDGE = 4
+_DIGITS = re.compile(r"\d+")
+_PAGE_NUMBER = re.compile(
+    r"(?:page|seite|p\.|pag\.?|página|pagina|strona|sida|side|стр\.?|第)?\s*[-–—|(\[]?\s*(\d{1,4}|[ivxlc]{1,7})\s*[-–—|)\]]?"
+    r"\s*(?:(?:of|/|von|de|sur|di|z|av|из|\|)\s*\d{1,4})?\s*(?:页|頁)?",
+    re.IGNORECASE,
+)
+
+
+def running(pages: Sequence[Page]) -> tuple[set[int], list[str]]:
+    """(ids of the segments to leave out, the texts that came back)."""
+    drop: set[int] = set()
+    texts: dict[str, str] = {}
+    for top in (True, False):
+        found = [(page, segment) for page in pages for segment in _edge(page, top)]
+        for key, group in _recurring(found, len(pages)).items():
+            drop.update(id(segment) for _, segment in group)
+            if re.search(r"\w*[^\W\d]{3}", key):
+                texts.setdefault(key, group[0][1].text)
+        drop.update(_page_numbers(found, len(pages)))
+    drop.update(_watermarks(pages))
+    return drop, list(texts.values())
+
+
+def _edge(page: Page, top: bool) -> list[Segment]:
+    """The outermost lines of a page, if they stand in its margin."""
+    ordered = page.segments if top else page.segments[::-1]
+    found: list[Segment] = []
+    heights: list[float] = []
+    for segment in ordered:
+        place = segment.y / page.height if page.height else 0.5
+        if not (place < _ZONE if top else place > 1 - _ZONE):
+            break
+        if not heights or abs(segment.y - heights[-1]) > 0.4 * segment.size:
+            heights.append(segment.y)
+        if len(heights) > _LINES_AT_EDGE:
+            break
+        found.append(segment)
+    return found
+
+
+def _recurring(found: Sequence[tuple[Page, Segment]], n_pages: int) -> dict[str, list[tuple[Page, Segment]]]:
+    groups: defaultdict[tuple[str, int], list[tuple[Page, Segment]]] = defaultdict(list)
+    for page, segment in found:
+        key = _DIGITS.sub("#", " ".join(segment.text.lower().split()))
+        groups[key, round(segment.y / 12)].append((page, segment))
+    kept: dict[str, list[tuple[Page, Segment]]] = {}
+    for (key, height), group in groups.items():
+        near = [*group, *groups.get((key, height - 1), []), *groups.get((key, height + 1), [])]
+        n = len({page.number for page, _ in near})
+        # Chapters and even pages have headers of their own.
+        needed = 2 if n_pages == 2 and "#" not in key else max(3, min(6, round(n_pages * 0.4)))
+        if n >= needed and key.strip("# .,-–|/()") and len(key) > 2:
+            kept[key] = [*kept.get(key, []), *group]
+    return kept
+
+
+def _page_numbers(found: Sequence[tuple[Page, Segment]], n_pages: int) -> set[int]:
+    """Numbers that count with the pages."""
+    offsets: defaultdict[int, list[int]] = defaultdict(list)
+    pages: defaultdict[int, set[int]] = defaultdict(set)
+    for page, segment in found:
+        match = _PAGE_NUMBER.fullmatch(segment.text)
+        if not match:
+            continue
+        stated = match.group(1)
+        number = int(stated) if stated.isdigit() else _roman(stated.lower())
+        if number is not None:
+            offsets[number - page.number].append(id(segment))
+            pages[number - page.number].add(page.number)
+    drop: set[int] = set()
+    for offset, ids in offsets.items():
+        if len(pages[offset]) >= (2 if n_pages < 6 else 3):
+            drop.update(ids)
+    return drop
+
+
+def _roman(text: str) -> int | None:
+    values = [{"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}.get(char, 0) for char in text]
+    if not values or 0 in values:
+        return None
+    return sum(-v if v < following else v for v, following in zip(values, [*values[1:], 0], strict=True))
+
+
+def _watermarks(pages: Sequence[Page]) -> set[int]:
+    groups: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for page in pages:
+        for direction in page.turned:
+            for segment in direction:
+                groups[_DIGITS.sub("#", segment.text.lower())].append((page.number, id(segment)))
+    needed = max(2, round(len(pages) * 0.4))
+    return {
+        name for group in groups.values() if len({page for page, _ in group}) >= needed for _, name in group
+    }
