@@ -170,6 +170,15 @@ def _rates(claim: Terms, quote: Terms, around: Terms) -> Iterator[str]:
             yield f"the source does not count by the {rate}"
 
 
+def contradicts(claim: Terms, quote: Terms) -> bool:
+    """Whether the quote has a number of the same unit as one of the claim's, and not that number."""
+    for quantity in claim.quantities:
+        rivals = [other for other in quote.quantities if other.unit == quantity.unit]
+        if rivals and not any(_equal(quantity, other) for other in rivals):
+            return True
+    return False
+
+
 def _equal(one: Quantity, other: Quantity) -> bool:
     return (
         one.ordinal == other.ordinal

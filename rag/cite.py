@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 from rag import lexicon
-from rag.agree import Support, clauses, judge
+from rag.agree import Support, clauses, contradicts, is_in, judge
 from rag.core.plain import plain
 from rag.core.text import sentence_spans
 from rag.core.types import AnswerSentence, Citation, Hit, PackedSource, Verdict
@@ -94,9 +94,11 @@ class Verifier:
         verdict = min(
             (support.verdict for _, support in found), key=_RANK.__getitem__, default=Verdict.UNSUPPORTED
         )
+        if not is_claim:
+            return Checked(AnswerSentence(text, (), verdict), (), False, unknown, breaks_line)
         if verdict is Verdict.UNSUPPORTED:
             reason = found[0][1].reason if found else "no source says anything like it"
-            return Checked(AnswerSentence(text, (), verdict), (), is_claim, unknown, breaks_line, reason)
+            return Checked(AnswerSentence(text, (), verdict), (), True, unknown, breaks_line, reason)
         citations, new = self._cite([evidence for evidence, _ in found], verdict)
         markers = tuple(dict.fromkeys(citation.marker for citation in citations))
         shown = with_markers(text, markers)
@@ -118,6 +120,7 @@ class Verifier:
             whole += self._ranked(terms, numbers)
             if whole and max(_RANK[support.verdict] for _, support in whole) == 2:
                 break
+        whole = [pair for pair in whole if not self._mixed_up(terms, pair)]
         whole.sort(key=lambda pair: _order(pair, cited))
         if whole and whole[0][1].verdict is Verdict.SUPPORTED:
             best = [whole[0]]
@@ -165,6 +168,19 @@ class Verifier:
             if all(best[0] is not evidence for evidence, _ in found):
                 found.append(best)
         return found if len(found) <= _MAX_CITATIONS else []
+
+    def _mixed_up(self, terms: Terms, pair: tuple[Evidence, Support]) -> bool:
+        """Whether what the evidence lacks stands elsewhere in its source, with another number: of "25 days a
+        year. Five can be carried over." the claim that 25 can be carried over."""
+        evidence, support = pair
+        if not terms.quantities or support.verdict is Verdict.UNSUPPORTED:
+            return False
+        have = evidence.terms.stems | evidence.context
+        lacking = [stem for stem in terms.content if not is_in(stem, have)]
+        return bool(lacking) and any(
+            all(is_in(stem, other.terms.stems) for stem in lacking) and contradicts(terms, other.terms)
+            for other in self._evidence_of(evidence.source.number)
+        )
 
     def _evidence_of(self, number: int) -> list[Evidence]:
         if number not in self._evidence:

@@ -98,7 +98,7 @@ _CAMEL = re.compile(r"[a-z][A-Z]")
 _SEPARATORS = re.compile(r"[\W_]+")
 _TIMES = frozenset(["second", "minute", "hour", "day", "week", "month", "quarter", "year"])
 _NEGATION_SCOPE = 3
-_UNIT_REACH = 1
+_UNIT_REACH = 2
 
 
 @lru_cache(maxsize=4096)
