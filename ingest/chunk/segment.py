@@ -9,14 +9,19 @@ CUT_INSIDE_SENTENCE = 1.0
 CUT_BETWEEN_SENTENCES = 0.15
 CUT_BETWEEN_BLOCKS = 0.02
 CUT_BETWEEN_SECTIONS = 0.0
+# More than all that a cut elsewhere could cost: what is to stay whole is cut only where it does not fit.
+CUT_INSIDE_WHOLE = 5.0
 _PER_CHUNK = 0.1
 
 
-def segment(sizes: Sequence[int], cut_costs: Sequence[float], room: int) -> list[tuple[int, int]]:
+def segment(
+    sizes: Sequence[int], cut_costs: Sequence[float], room: int, repeated: Sequence[int] | None = None
+) -> list[tuple[int, int]]:
     """Ranges [i, j) of units that are chunks: each at most ``room`` tokens, or a single unit.
 
-    ``cut_costs[j]`` is the cost of a chunk ending before unit j. Linear in the number of units, times the
-    units that fit into one chunk.
+    ``cut_costs[j]`` is the cost of a chunk ending before unit j; ``repeated[i]`` are the tokens that a chunk
+    which begins at unit i repeats before it (a table's header). Linear in the number of units, times the units
+    that fit into one chunk, as long as every size is positive.
     """
     n = len(sizes)
     best = [0.0] + [float("inf")] * n
@@ -29,7 +34,10 @@ def segment(sizes: Sequence[int], cut_costs: Sequence[float], room: int) -> list
             total += sizes[start]
             if total > room and start < end - 1:
                 break
-            empty = max(0.0, 1.0 - total / room)
+            filled = total + (repeated[start] if repeated else 0)
+            if filled > room and start < end - 1:
+                continue
+            empty = max(0.0, 1.0 - filled / room)
             cost = best[start] + empty * empty + cut + _PER_CHUNK
             if cost < best[end]:
                 best[end], came_from[end] = cost, start

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from itertools import groupby, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ingest.chunk.segment import (
     CUT_BETWEEN_BLOCKS,
     CUT_BETWEEN_SECTIONS,
     CUT_BETWEEN_SENTENCES,
     CUT_INSIDE_SENTENCE,
+    CUT_INSIDE_WHOLE,
     segment,
 )
 from ingest.chunk.units import Unit, table_header, units_of
@@ -18,8 +19,9 @@ from rag.core.plain import plain
 from rag.core.protocols import ChunkTokenizer
 from rag.core.types import Block, BlockKind, ChunkSpan, LoadedDocument
 
-_VERSION = 1
+_VERSION = 2
 _PREFIX_SHARE = 4
+_HEADER_SHARE = 3
 _JOINT = " › "
 
 
@@ -46,29 +48,45 @@ class StructureChunker:
 
     def chunk(self, document: LoadedDocument) -> list[ChunkSpan]:
         """In reading order. Every non-space character of a block that is not hidden is in a chunk."""
-        blocks = [block for block in document.blocks if block.kind is not BlockKind.HIDDEN]
         spans: list[ChunkSpan] = []
-        # A top-level heading starts afresh: no chunk holds text of two chapters.
-        for _, group in groupby(blocks, key=lambda block: block.heading_path[:1]):
-            spans.extend(self._section(document, list(group)))
+        for blocks in _stretches(document.blocks):
+            spans.extend(self._section(document, blocks))
         return spans
 
     def _section(self, document: LoadedDocument, blocks: list[Block]) -> Iterator[ChunkSpan]:
-        prefix_tokens = max(
-            (self._tokenizer.count(self._prefix(document.title, block)) for block in blocks), default=0
-        )
+        prefix_tokens = max(self._tokenizer.count(self._prefix(document.title, block)) for block in blocks)
         room = max(8, self._max_tokens - self._tokenizer.n_special - prefix_tokens)
         units = units_of(document.text, blocks, self._tokenizer, room)
-        costs = [0.0, *(_cut_cost(a, b, blocks) for a, b in pairwise(units))]
-        for first, last in segment([unit.n_tokens for unit in units], costs, room):
-            first = self._with_overlap(units, first, last, room)
-            yield from self._spans(document, blocks, units[first:last])
+        whole = _fitting_blocks(units, blocks, room)
+        costs = [0.0, *(_cut_cost(a, b, blocks, whole) for a, b in pairwise(units))]
+        sizes = [unit.size for unit in units]
+        for first, last in segment(sizes, costs, room, self._repeated(document.text, blocks, units, room)):
+            begin = self._with_overlap(units, blocks, first, last, room)
+            spans = list(self._spans(document, blocks, units[begin:last]))
+            if begin < first and len(spans) > 1:
+                # Not a chunk more for the overlap's sake, perhaps one of nothing else.
+                spans = list(self._spans(document, blocks, units[first:last]))
+            yield from spans
 
-    def _with_overlap(self, units: list[Unit], first: int, last: int, room: int) -> int:
-        spare = min(self._overlap_tokens, room - sum(unit.n_tokens for unit in units[first:last]))
-        while first > 0 and units[first - 1].n_tokens <= spare:
+    def _repeated(self, text: str, blocks: list[Block], units: list[Unit], room: int) -> list[int]:
+        """Tokens of the header that a chunk repeats if it begins with this unit."""
+        headers: dict[int, int] = {}
+        for index, block in enumerate(blocks):
+            header = table_header(text, block) if block.kind is BlockKind.TABLE else None
+            if header is not None:
+                n_tokens = self._tokenizer.count(plain(header))
+                headers[index] = n_tokens if n_tokens <= room // _HEADER_SHARE else 0
+        return [headers.get(unit.block, 0) if unit.start > blocks[unit.block].start else 0 for unit in units]
+
+    def _with_overlap(self, units: list[Unit], blocks: list[Block], first: int, last: int, room: int) -> int:
+        """Never from another section: the chunk would be filed under a heading it does not belong to."""
+        section = blocks[units[first].block].heading_path
+        spare = min(self._overlap_tokens, room - sum(unit.size for unit in units[first:last]))
+        while first > 0 and units[first - 1].size <= spare:
+            if blocks[units[first - 1].block].heading_path != section:
+                break
             first -= 1
-            spare -= units[first].n_tokens
+            spare -= units[first].size
         return first
 
     def _spans(self, document: LoadedDocument, blocks: list[Block], units: list[Unit]) -> Iterator[ChunkSpan]:
@@ -88,18 +106,16 @@ class StructureChunker:
         yield ChunkSpan(start, end, block.heading_path, block.page, n_tokens, text)
 
     def _embedding_text(self, document: LoadedDocument, block: Block, unit: Unit, body: str) -> str:
-        parts = [self._prefix(document.title, block)]
+        parts = [self._prefix(document.title, block), plain(body)]
         if block.kind is BlockKind.TABLE and unit.start > block.start:
             header = table_header(document.text, block)
-            if header is not None:
-                parts.append(self._fitting(plain(header), plain(body)))
-        parts.append(plain(body))
+            if header is not None and self._fits([parts[0], plain(header), parts[1]]):
+                parts.insert(1, plain(header))
         return "\n".join(part for part in parts if part)
 
-    def _fitting(self, header: str, body: str) -> str:
-        """The header row, if there is room for it beside the rows."""
-        spare = self._max_tokens - self._tokenizer.n_special - self._tokenizer.count(body)
-        return header if self._tokenizer.count(header) <= spare * 3 // 4 else ""
+    def _fits(self, parts: list[str]) -> bool:
+        n_tokens = self._tokenizer.count("\n".join(part for part in parts if part))
+        return n_tokens + self._tokenizer.n_special <= self._max_tokens
 
     def _prefix(self, title: str | None, block: Block) -> str:
         """Title and headings, outermost first, shortened from the outside to a quarter of the room."""
@@ -113,9 +129,35 @@ class StructureChunker:
         return _JOINT.join(names)
 
 
-def _cut_cost(left: Unit, right: Unit, blocks: list[Block]) -> float:
+def _stretches(blocks: Sequence[Block]) -> Iterator[list[Block]]:
+    """Runs of blocks that chunks may be made of. A top-level heading starts afresh: no chunk holds text of two
+    chapters. So does hidden text, because a chunk that went on behind it would hold it."""
+    stretch: list[Block] = []
+    for block in blocks:
+        hidden = block.kind is BlockKind.HIDDEN
+        if stretch and (hidden or block.heading_path[:1] != stretch[-1].heading_path[:1]):
+            yield stretch
+            stretch = []
+        if not hidden:
+            stretch.append(block)
+    if stretch:
+        yield stretch
+
+
+def _fitting_blocks(units: Sequence[Unit], blocks: Sequence[Block], room: int) -> set[int]:
+    """Tables and code that fit into one chunk."""
+    sizes: dict[int, int] = {}
+    for unit in units:
+        if blocks[unit.block].kind in (BlockKind.TABLE, BlockKind.CODE):
+            sizes[unit.block] = sizes.get(unit.block, 0) + unit.size
+    return {index for index, size in sizes.items() if size <= room}
+
+
+def _cut_cost(left: Unit, right: Unit, blocks: list[Block], whole: set[int]) -> float:
     """What it costs to end a chunk between two neighbouring units."""
     if left.block == right.block:
+        if left.block in whole:
+            return CUT_INSIDE_WHOLE
         return CUT_BETWEEN_SENTENCES if left.whole and right.whole else CUT_INSIDE_SENTENCE
     before, after = blocks[left.block], blocks[right.block]
     if before.kind is BlockKind.HEADING:

