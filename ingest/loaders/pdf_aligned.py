@@ -62,7 +62,10 @@ def _as_table(rows: Sequence[list[Segment]], right_to_left: bool) -> str | None:
     columns = _columns(rows)
     if columns is None:
         return None
+    columns = _without_complements(columns, rows)
     n_columns = len(columns)
+    if n_columns < 2:
+        return None
     grid: list[list[str]] = []
     n_spanning = n_filled = 0
     previous: list[Segment] | None = None
@@ -88,6 +91,8 @@ def _as_table(rows: Sequence[list[Segment]], right_to_left: bool) -> str | None:
     lengths = [len(cell) for cells in grid for cell in cells if cell]
     if max(lengths) > _MAX_CELL_CHARS * 2 or median(lengths) > 60:
         return None
+    if sum(segment.is_item for row in rows for segment in row) > 0.4 * sum(map(len, rows)):
+        return None  # lists side by side
     if all(_ORDINAL.fullmatch(cells[0]) for cells in grid if cells[0]) and n_columns == 2:
         return None  # a numbered list
     if right_to_left:
@@ -119,6 +124,24 @@ def _columns(rows: Sequence[list[Segment]]) -> list[tuple[float, float]] | None:
         )
         for n, (x0, x1) in enumerate(columns)
     ]
+
+
+def _without_complements(
+    columns: list[tuple[float, float]], rows: Sequence[list[Segment]]
+) -> list[tuple[float, float]]:
+    """A name on the left and numbers on the right of one wide column would else make two."""
+    n = 0
+    while n < len(columns) - 1:
+        (x0, middle), (_, x1) = columns[n], columns[n + 1]
+        sides = [
+            (any(x0 <= s.x0 and s.x1 <= middle for s in row), any(middle <= s.x0 and s.x1 <= x1 for s in row))
+            for row in rows
+        ]
+        if not any(left and right for left, right in sides):
+            columns = [*columns[:n], (x0, x1), *columns[n + 2 :]]
+        else:
+            n += 1
+    return columns
 
 
 def _pitch(rows: Sequence[list[Segment]]) -> float:

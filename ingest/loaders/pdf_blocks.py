@@ -7,7 +7,6 @@ from typing import NamedTuple, TypeAlias
 
 from ingest.loaders.markup import fence, heading, paragraph
 from ingest.loaders.pdf_aligned import rows_of, table_at
-from ingest.loaders.pdf_graphics import Box
 from ingest.loaders.pdf_grids import Table, ruled_tables
 from ingest.loaders.pdf_layout import reading_order
 from ingest.loaders.pdf_lines import Row, Segment
@@ -27,7 +26,7 @@ class Part(NamedTuple):
 
 def regions(page: Page, dropped: Container[int], headings: Container[int]) -> list[Region]:
     kept = [s for s in page.segments if id(s) not in dropped]
-    tables, rest = ruled_tables(kept, page.rules, Box(0, 0, page.width, page.height), page.right_to_left)
+    tables, rest = ruled_tables(kept, page.rules, page.right_to_left)
     items: list[Segment | Table] = [*rest, *tables]
     found = [
         _region(items, page.right_to_left, headings) for items in reading_order(items, page.right_to_left)

@@ -432,7 +432,7 @@ class _Walker:
         tracking, word_space = state.char_space * stretch, state.word_space * stretch
         if size > 0:
             gap_limit = 0.08 * size
-            hidden = self._hidden(state, size, e, f)
+            hidden = self._hidden(state, size, *turned(x + 0.1 * size, y - 0.3 * size, -angle))
             text: list[str] = []
             x0 = x
             for part in parts:
@@ -475,8 +475,9 @@ class _Walker:
         if x1 < x0:
             x0, x1 = x1, x0
         if not hidden:
-            at_x, at_y = turned((x0 + x1) / 2, y - size * 0.3, -angle)
-            if not self._page.holds(at_x, at_y):
+            ends = [turned(x, y - size * 0.3, -angle) for x in ((x0 + x1) / 2, x0, x1)]
+            at_x, at_y = ends[0]
+            if not any(self._page.holds(*end) for end in ends):
                 hidden = "outside the page"
             else:
                 clip, slack = self._state.clip, size
@@ -515,7 +516,7 @@ class _Walker:
         if state.see_through:
             return "transparent"
         if state.fill is not None and state.mode in (0, 4) and (self.painted.fills or state.fill != BLACK):
-            behind = self.painted.behind(x + 0.1 * size, y - 0.3 * size)
+            behind = self.painted.behind(x, y)
             if behind is not None and alike(behind, state.fill):
                 return "in the colour of its background"
         return ""

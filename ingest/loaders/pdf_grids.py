@@ -12,6 +12,7 @@ from ingest.loaders.tables import markdown_table
 _TOUCH = 3.0
 _MIN_RULE = 6.0
 _MAX_RULES = 3_000
+_MAX_CELLS = 700
 _MAX_CELL_CHARS = 1_200
 
 
@@ -26,7 +27,7 @@ class Table:
     y: float
     size: float
     sequence: int
-    n_mended: int = 0
+    is_item: bool = False
 
 
 @dataclass(slots=True)
@@ -38,8 +39,27 @@ class _Rule:
     end: float
 
 
+def cell_edges(fills: Sequence[Box], page: Box) -> list[Box]:
+    """The edges of filled boxes that stand side by side: cells with a background, not always with lines."""
+    cells = [b for b in fills if b.x1 - b.x0 > 10 and b.y1 - b.y0 > 6 and b.area < 0.3 * page.area]
+    if len(cells) > _MAX_CELLS:
+        return []
+    rows: dict[tuple[int, int], list[Box]] = {}
+    for cell in cells:
+        rows.setdefault((round(cell.y0 / 2), round(cell.y1 / 2)), []).append(cell)
+    found: list[Box] = []
+    for row in rows.values():
+        row.sort(key=lambda b: b.x0)
+        for n, cell in enumerate(row):
+            beside = row[max(0, n - 1) : n] + row[n + 1 : n + 2]
+            if any(abs(cell.x0 - b.x1) < _TOUCH or abs(b.x0 - cell.x1) < _TOUCH for b in beside):
+                x0, y0, x1, y1 = cell
+                found += [Box(x0, y0, x1, y0), Box(x0, y1, x1, y1), Box(x0, y0, x0, y1), Box(x1, y0, x1, y1)]
+    return found
+
+
 def ruled_tables(
-    segments: Sequence[Segment], rules: Sequence[Box], page: Box, right_to_left: bool
+    segments: Sequence[Segment], rules: Sequence[Box], right_to_left: bool
 ) -> tuple[list[Table], list[Segment]]:
     """The tables, and the segments that are in none."""
     if len(rules) > _MAX_RULES:
@@ -140,7 +160,6 @@ def _table(
         rows[-1],
         sorted(s.size for s in inside)[len(inside) // 2],
         min(s.sequence for s in inside),
-        sum(s.n_mended for s in inside),
     )
 
 

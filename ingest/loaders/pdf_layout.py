@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import median
 from typing import Protocol, TypeVar
 
@@ -25,6 +24,9 @@ class Placed(Protocol):
 
     @property
     def top(self) -> float: ...
+
+    @property
+    def is_item(self) -> bool: ...
 
 
 T = TypeVar("T", bound=Placed)
@@ -109,6 +111,9 @@ def _gutter(items: Sequence[Placed]) -> float | None:
     candidates = []
     n = first
     while n < last:
+        if n > first and crossed[n] == crossed[n - 1]:
+            n += 1
+            continue
         end = n
         while end < last and crossed[end] <= crossed[n]:
             end += 1
@@ -148,10 +153,18 @@ def _divides(items: Sequence[Placed], gutter: float, em: float) -> bool:
         for fill, crowding, side in zip(fills, crowded, (left, right), strict=True)
     ):
         return True
+    items_share = min(sum(i.is_item for i in side) / len(side) for side in (left, right))
+    if n_rows >= 2 and (items_share > 0.6 or (items_share > 0.4 and max(crowded) < 1.6)):
+        return True  # lists side by side
+    aligned = _aligned(left, right)
+    if n_rows >= 8 and aligned < 0.5:
+        return True
+    if n_rows < 2 or max(crowded) >= 1.6:
+        return False
+    if n_rows >= 4 and aligned < 0.5:
+        return True  # no table: its cells would stand at one height
     # Written one after the other: the author's program did not think of rows.
-    if one_by_one and n_rows >= 2 and max(crowded) < 1.6:
-        return not _aligned(left, right) or min(fills) >= 0.5
-    return False
+    return one_by_one and (aligned < 0.8 or min(fills) >= 0.5)
 
 
 def _rows(items: Sequence[Placed]) -> list[list[Placed]]:
@@ -179,11 +192,8 @@ def _fill(items: Sequence[Placed]) -> float:
     return median(i.x1 - i.x0 for i in items) / width if width > 0 else 0.0
 
 
-def _aligned(left: Sequence[Placed], right: Sequence[Placed]) -> bool:
-    """Whether each line on one side has one on the other at the same height, as in a table."""
+def _aligned(left: Sequence[Placed], right: Sequence[Placed]) -> float:
+    """The share of lines on the shorter side that have one at the same height on the other."""
     few, many = sorted((left, right), key=len)
     ys = [i.y for i in many]
-    matched = sum(any(abs(i.y - y) < 0.25 * i.size for y in ys) for i in few)
-    steps = [b.y - a.y for a, b in pairwise(few)]
-    even = bool(steps) and max(steps) < 3.5 * max(min(steps), 1.0)
-    return matched >= 0.8 * len(few) and even
+    return sum(any(abs(i.y - y) < 0.25 * i.size for y in ys) for i in few) / len(few)

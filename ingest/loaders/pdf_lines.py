@@ -12,12 +12,14 @@ from typing import NamedTuple, TypeAlias
 
 from ingest.loaders.pdf_bidi import logical
 from ingest.loaders.pdf_content import Piece
+from ingest.loaders.pdf_fonts import UNMAPPED
 
 # In em. Words are further apart than letters, columns are further apart than words.
 _MIN_WORD_GAP, _MAX_WORD_GAP = 0.11, 0.2
 _COLUMN_GAP = 1.0
-_BULLETS = "•◦‣⁃∙·▪▫■□●○◆◇❖➢➤►▸✓✔☐☑☒–—-*"
-_BULLET = re.compile(rf"[{re.escape(_BULLETS)}]")
+_MARKS = "•◦‣⁃∙·▪▫■□●○◆◇❖➢➤►▸✓✔☐☑☒"
+_BULLET = re.compile(rf"[{_MARKS}–—*�-]")
+ITEM = re.compile(rf"(?:[{_MARKS}]|[-–—*](?=\s))\s*\S|\(?(?:\d{{1,2}}|[a-zA-Z]|[ivx]{{1,4}})[.)]\s+\S")
 _SUBSCRIPT = 0.85
 _WIDE_SCRIPT = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uff60]")
 
@@ -50,6 +52,10 @@ class Segment:
     @property
     def top(self) -> float:
         return self.y - 0.8 * self.size
+
+    @property
+    def is_item(self) -> bool:
+        return bool(ITEM.match(self.text))
 
 
 Row: TypeAlias = list[Segment]
@@ -112,12 +118,17 @@ def _with_scripts(rows: list[list[Piece]]) -> list[list[Piece]]:
 
 
 def _host(piece: Piece, rows: list[list[Piece]], n: int) -> list[Piece] | None:
-    """The row beside which a smaller piece stands as a superscript or a subscript."""
+    """The row beside which a smaller piece stands as a superscript or a subscript, or the mark of a list."""
+    is_mark = len(piece.text) == 1 and _BULLET.match(piece.text)
+    if is_mark and any(0 < other.x0 - piece.x1 < 4 * other.size for other in rows[n]):
+        return None
     for m in (n + 1, n - 1, n + 2, n - 2):
         if not 0 <= m < len(rows) or not rows[m]:
             continue
         offset = rows[m][0].y - piece.y  # > 0: raised
         for other in rows[m]:
+            if is_mark and abs(offset) < 0.55 * other.size and 0 < other.x0 - piece.x1 < 4 * other.size:
+                return rows[m]
             if (
                 piece.size < _SUBSCRIPT * other.size
                 and -0.35 * other.size < offset < 0.7 * other.size
@@ -171,6 +182,8 @@ def _segment(run: list[Piece]) -> Segment:
     size = _weighted_median(sizes)
     n_chars = sum(len(p.text) for p in run)
     main = max(run, key=lambda p: (p.size >= _SUBSCRIPT * size, len(p.text)))
+    if len(words) > 1 and words[0][0] == UNMAPPED:
+        words[0][0] = "•"  # a glyph without a meaning at the start of a line is the mark of a list
     seen = " ".join(str(word[0]) for word in words)
     shown = [Word(logical(str(text)), float(x0), float(x1)) for text, x0, x1 in words]
     return Segment(

@@ -11,6 +11,7 @@ from pypdf import PageObject
 from ingest.loaders.pdf_bidi import is_right_to_left
 from ingest.loaders.pdf_content import Fonts, PageContent, Piece, read_page, turned
 from ingest.loaders.pdf_graphics import Box
+from ingest.loaders.pdf_grids import cell_edges
 from ingest.loaders.pdf_lines import Segment, segments
 
 _SCAN_SHARE = 0.6
@@ -42,13 +43,15 @@ def read(page: PageObject, number: int, fonts: Fonts, unseen_layers: frozenset[i
     angles = sorted(by_angle, key=lambda a: -sum(len(p.text) for p in by_angle[a]))
     main = angles[0] if angles else 0
     found = segments(by_angle[main]) if angles else []
-    corners = [_turn(Box(0, 0, content.width, content.height), main)]
-    _shift(found, corners[0])
-    rules = [_moved(_turn(rule, main), corners[0]) for rule in content.painted.rules]
+    box = _turn(Box(0, 0, content.width, content.height), main)
+    _shift(found, box)
+    cells = [fill for fill, colour in content.painted.fills if colour is not None]
+    drawn = [*content.painted.rules, *cell_edges(cells, Box(0, 0, content.width, content.height))]
+    rules = [_moved(_turn(rule, main), box) for rule in drawn]
     return Page(
         number=number,
-        width=corners[0].x1 - corners[0].x0,
-        height=corners[0].y1 - corners[0].y0,
+        width=box.x1 - box.x0,
+        height=box.y1 - box.y0,
         segments=found,
         turned=[segments(by_angle[angle]) for angle in angles[1:]],
         rules=rules,

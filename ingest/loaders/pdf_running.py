@@ -30,6 +30,10 @@ def running(pages: Sequence[Page]) -> tuple[set[int], list[str]]:
             if re.search(r"\w*[^\W\d]{3}", key):
                 texts.setdefault(key, group[0][1].text)
         drop.update(_page_numbers(found, len(pages)))
+    for page in pages:
+        names = {id(segment) for segment in page.segments}
+        if names and names <= drop:  # nothing would be left of it
+            drop -= names
     drop.update(_watermarks(pages))
     return drop, list(texts.values())
 
