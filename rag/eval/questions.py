@@ -21,6 +21,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """Words of a document that prove the answer, whatever its loader puts around them (Markdown, line breaks)."""
+
+    source: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     id: str
     question: str
@@ -31,8 +39,10 @@ class Question:
     answers: tuple[str, ...] = ()
     """Any of these texts is a right answer."""
     category: str = ""
+    """What sort of question it is; a set may also call the field ``kind`` or ``type``."""
     filters: Filters = field(default_factory=Filters)
     history: tuple[Message, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 def same_source(path: str, wanted: str) -> bool:
@@ -67,17 +77,20 @@ def read_questions(path: Path) -> list[Question]:
 
 def _question(values: dict[str, Any], number: int) -> Question:
     spans = tuple(Span(str(source), int(start), int(end)) for source, start, end in values.get("spans") or ())
+    evidence = tuple(Evidence(str(one["source"]), str(one["quote"])) for one in values.get("evidence") or ())
     relevant = tuple(str(source) for source in values.get("relevant") or ())
     return Question(
         id=str(values.get("id", number)),
         question=str(values["question"]),
         answerable=bool(values.get("answerable", True)),
-        relevant=relevant or tuple(dict.fromkeys(span.source for span in spans)),
+        relevant=relevant
+        or tuple(dict.fromkeys([*(s.source for s in spans), *(e.source for e in evidence)])),
         spans=spans,
         answers=tuple(str(answer) for answer in values.get("answers") or ()),
-        category=str(values.get("category") or values.get("type") or ""),
+        category=str(values.get("category") or values.get("kind") or values.get("type") or ""),
         filters=_filters(values.get("filters") or {}),
         history=tuple(Message(turn["role"], str(turn["content"])) for turn in values.get("history") or ()),
+        evidence=evidence,
     )
 
 
