@@ -143,8 +143,10 @@ def disagreements(claim: Terms, quote: Terms, around: Terms, known: frozenset[st
 
 def _numbers(claim: Terms, quote: Terms, around: Terms) -> Iterator[str]:
     for quantity in claim.quantities:
+        home = quote
         same = [other for other in quote.quantities if _equal(quantity, other)]
         if not same:
+            home = around
             same = [other for other in around.quantities if _equal(quantity, other)]
         if not same:
             if not _in_identifier(quantity, claim, quote, around):
@@ -152,7 +154,7 @@ def _numbers(claim: Terms, quote: Terms, around: Terms) -> Iterator[str]:
             continue
         if quantity.unit and not any(_units_agree(quantity.unit, other, quote, around) for other in same):
             yield f"the source gives {claim.tokens[quantity.position].text} in another unit"
-        if not quantity.ordinal and not any(_noun_agrees(quantity, claim, other, quote) for other in same):
+        if not quantity.ordinal and not any(_noun_agrees(quantity, claim, other, home) for other in same):
             yield f"the source's {claim.tokens[quantity.position].text} counts something else"
         if quantity.direction and all(
             other.direction and other.direction != quantity.direction for other in same
