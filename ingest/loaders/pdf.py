@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,16 +11,16 @@ from pypdf import PdfReader
 
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading
-from ingest.loaders.pdf_blocks import Part, parts, regions
+from ingest.loaders.pdf_blocks import Part, continued, parts, regions
 from ingest.loaders.pdf_content import Fonts
-from ingest.loaders.pdf_headings import Entry, guess, outline, place
+from ingest.loaders.pdf_headings import Entry, guess, largest_line, outline, place
 from ingest.loaders.pdf_open import MAX_PAGES, limits, open_pdf, page_count, stated, unseen_layers
 from ingest.loaders.pdf_page import Page, read
-from ingest.loaders.pdf_paragraphs import vocabulary_of
+from ingest.loaders.pdf_paragraphs import Kind, join, vocabulary_of
 from ingest.loaders.pdf_quality import Quality, page_list, page_warnings
 from ingest.loaders.pdf_running import running
 from rag.core.errors import LoadError, NoText
-from rag.core.types import LoadedDocument
+from rag.core.types import BlockKind, LoadedDocument
 
 _CODE_SHARE = 0.5
 
@@ -62,7 +63,7 @@ def _load(data: bytes, name: str, passwords: Sequence[str]) -> LoadedDocument:
     metadata["extraction_quality"] = quality.score(len(pages) + len(unread), n_empty)
     if running_texts:
         metadata["running_text"] = " | ".join(running_texts[:6])[:500]
-    return document_from_markdown(
+    document = document_from_markdown(
         text,
         PdfLoader.media_types[0],
         title=title,
@@ -70,6 +71,15 @@ def _load(data: bytes, name: str, passwords: Sequence[str]) -> LoadedDocument:
         metadata=metadata,
         warnings=[*warnings, *quality.warnings()],
     )
+    if title is None:
+        top = [
+            block
+            for block in document.blocks
+            if block.kind is BlockKind.HEADING and len(block.heading_path) == 1
+        ]
+        if len(top) != 1:  # several are chapters, none of them the document's title
+            document = replace(document, title=largest_line(pages[0], dropped))
+    return document
 
 
 def _read_pages(reader: PdfReader, n_pages: int) -> tuple[list[Page], dict[int, str]]:
@@ -93,20 +103,23 @@ def _markdown_by_page(reader: PdfReader, pages: Sequence[Page], dropped: set[int
     levels, missing = place(entries, pages)
     dropped -= levels.keys()
     laid_out = [regions(page, dropped, levels) for page in pages]
-    if not levels:
+    if len(entries) < 3:
         n_first = len(laid_out[0]) if laid_out else 0
-        levels = guess([region for found in laid_out for region in found], n_first)
+        levels = guess([region for found in laid_out for region in found], n_first) | levels
     segments = [s for page in pages for s in page.segments if id(s) not in dropped]
     vocabulary = vocabulary_of([s.text for s in segments])
     n_chars = sum(len(s.text) for s in segments)
     code = sum(len(s.text) for s in segments if s.mono) < _CODE_SHARE * n_chars
     by_page = []
     for page, found in zip(pages, laid_out, strict=True):
-        written = [
-            part
-            for region in found
-            for part in parts(region, levels, vocabulary, right_to_left=page.right_to_left, code=code)
-        ]
+        written: list[Part] = []
+        for region in found:
+            more = parts(region, levels, vocabulary, right_to_left=page.right_to_left, code=code)
+            if written and more and continued(written[-1], more[0]):
+                whole = join([written[-1].markdown, more[0].markdown], vocabulary)
+                written[-1] = written[-1]._replace(markdown=whole)
+                more = more[1:]
+            written += more
         by_page.append(_with_entries(written, missing.get(page.number, ())))
     return by_page
 
@@ -126,7 +139,7 @@ def _joined(written: Sequence[Part]) -> str:
     """Items of one list stay together."""
     text = written[0].markdown
     for before, part in pairwise(written):
-        text += ("\n" if before.is_item and part.is_item else "\n\n") + part.markdown
+        text += ("\n" if before.kind is part.kind is Kind.ITEM else "\n\n") + part.markdown
     return text
 
 

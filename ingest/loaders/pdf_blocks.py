@@ -21,7 +21,8 @@ class Part(NamedTuple):
 
     markdown: str
     y: float
-    is_item: bool = False
+    kind: Kind | None = None
+    """None for a table."""
 
 
 def regions(page: Page, dropped: Container[int], headings: Container[int]) -> list[Region]:
@@ -97,11 +98,22 @@ def parts(
         for block in paragraphs(lines, code):
             markdown = _markdown(block, vocabulary)
             if markdown:
-                found.append(Part(markdown, block.lines[0].y, block.kind is Kind.ITEM))
+                found.append(Part(markdown, block.lines[0].y, block.kind))
         lines = []
         if row is not None:
             found.append(Part(row.markdown, row.top))
     return found
+
+
+def continued(before: Part, after: Part) -> bool:
+    """Whether a paragraph goes on at the top of the next column."""
+    return (
+        before.kind in (Kind.PARAGRAPH, Kind.ITEM)
+        and after.kind is Kind.PARAGRAPH
+        and len(before.markdown) > 60
+        and after.markdown[:1].islower()
+        and (before.markdown[-1].isalpha() or before.markdown[-1] in ",-")
+    )
 
 
 def _markdown(block: Paragraph, vocabulary: frozenset[str]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from ingest.loaders.pdf_graphics import Box
-from ingest.loaders.pdf_lines import Segment, Word
+from ingest.loaders.pdf_lines import ITEM, Segment, Word
 from ingest.loaders.tables import markdown_table
 
 _TOUCH = 3.0
@@ -14,6 +16,7 @@ _MIN_RULE = 6.0
 _MAX_RULES = 3_000
 _MAX_CELLS = 700
 _MAX_CELL_CHARS = 1_200
+_MAX_LINES = 6
 
 
 @dataclass(slots=True)
@@ -28,6 +31,18 @@ class Table:
     size: float
     sequence: int
     is_item: bool = False
+    is_label: bool = False
+
+
+class _Cell(NamedTuple):
+    """What a cell holds of one line."""
+
+    text: str
+    x0: float
+    x1: float
+    y: float
+    size: float
+    first_width: float
 
 
 @dataclass(slots=True)
@@ -130,19 +145,26 @@ def _edges(places: list[float]) -> list[float]:
 def _table(
     inside: list[Segment], columns: list[float], rows: list[float], down: list[_Rule], right_to_left: bool
 ) -> Table | None:
-    cells: dict[tuple[int, int], list[tuple[float, float, str]]] = {}
+    cells: dict[tuple[int, int], list[_Cell]] = {}
     for segment in inside:
-        middle = segment.y - 0.3 * segment.size
-        row = _slot(rows, middle)
+        row = _slot(rows, segment.y - 0.3 * segment.size)
         for words in _split_at_rules(segment, columns, down):
             column = _slot(columns, words[0].x0 + min(3.0, (words[0].x1 - words[0].x0) / 2))
             text = segment.text if len(words) == len(segment.words) else " ".join(w.text for w in words)
-            cells.setdefault((row, column), []).append((segment.y, words[0].x0, text))
+            cells.setdefault((row, column), []).append(
+                _Cell(text, words[0].x0, words[-1].x1, segment.y, segment.size, words[0].x1 - words[0].x0)
+            )
+    cells = _with_lines_as_rows(cells, columns)
+    if any(
+        len({round(p.y) for p in parts}) > _MAX_LINES and not _is_broken(parts, columns[column + 1])
+        for (_, column), parts in cells.items()
+    ):
+        return None  # a frame around parts of a form, not a table
     filled_columns = {column for _, column in cells}
     filled_rows = {row for row, _ in cells}
     if len(filled_columns) < 2 or len(filled_rows) < 2:
         return None
-    texts = {place: " ".join(t for _, _, t in sorted(parts)) for place, parts in cells.items()}
+    texts = {place: " ".join(part.text for part in parts) for place, parts in cells.items()}
     if max(map(len, texts.values())) > _MAX_CELL_CHARS:
         return None
     grid = [
@@ -160,6 +182,59 @@ def _table(
         rows[-1],
         sorted(s.size for s in inside)[len(inside) // 2],
         min(s.sequence for s in inside),
+    )
+
+
+def _with_lines_as_rows(
+    cells: dict[tuple[int, int], list[_Cell]], columns: list[float]
+) -> dict[tuple[int, int], list[_Cell]]:
+    """Between two lines of the grid there may be several rows: lines that were not broken for want of room."""
+    found: dict[tuple[int, int], list[_Cell]] = {}
+    n_rows = 0
+    for row in sorted({row for row, _ in cells}):
+        band = {
+            column: sorted(parts, key=lambda p: (p.y, p.x0))
+            for (r, column), parts in cells.items()
+            if r == row
+        }
+        heights = _heights(band)
+        n_broken = sum(_is_broken(parts, columns[column + 1]) for column, parts in band.items())
+        if len(heights) > 1 and len(band) > 1 and not n_broken and _share_heights(band, heights):
+            for column, parts in band.items():
+                for part in parts:
+                    at = min(range(len(heights)), key=lambda n: abs(heights[n] - part.y))
+                    found.setdefault((n_rows + at, column), []).append(part)
+            n_rows += len(heights)
+        else:
+            found.update({(n_rows, column): parts for column, parts in band.items()})
+            n_rows += 1
+    return found
+
+
+def _heights(band: dict[int, list[_Cell]]) -> list[float]:
+    heights: list[float] = []
+    for part in sorted((p for parts in band.values() for p in parts), key=lambda p: p.y):
+        if not heights or part.y - heights[-1] > 0.5 * part.size:
+            heights.append(part.y)
+    return heights
+
+
+def _share_heights(band: dict[int, list[_Cell]], heights: list[float]) -> bool:
+    """Whether nearly all lines have one beside them, and none begins like an item of a list."""
+    if any(ITEM.match(part.text) for parts in band.values() for part in parts):
+        return False
+    n_beside = sum(
+        sum(any(abs(p.y - height) < 0.3 * p.size for p in parts) for parts in band.values()) > 1
+        for height in heights
+    )
+    return n_beside >= 0.75 * len(heights)
+
+
+def _is_broken(parts: list[_Cell], edge: float) -> bool:
+    """Whether a line of the cell ends where the first word of the next would not have fitted."""
+    return any(
+        after.y - before.y > 0.5 * after.size and before.x1 + after.first_width + 0.5 * before.size > edge
+        for before, after in pairwise(parts)
     )
 
 

@@ -97,7 +97,7 @@ def _find(entry: Entry, page: Page, levels: dict[int, int]) -> list[Segment]:
     longest = max(map(len, wanted))
     found: list[tuple[float, float, list[Segment]]] = []
     for n, first in enumerate(page.segments):
-        if id(first) in levels:
+        if id(first) in levels or _leads_to_number(first, page.segments[n + 1 : n + 6]):
             continue
         run: list[Segment] = []
         text = ""
@@ -119,8 +119,32 @@ def _find(entry: Entry, page: Page, levels: dict[int, int]) -> list[Segment]:
     return min(found, key=lambda f: f[:2])[2] if found else []
 
 
+def _leads_to_number(segment: Segment, following: Sequence[Segment]) -> bool:
+    """Lines of a table of contents and running headers end in a page number."""
+    return any(
+        abs(other.y - segment.y) < 0.3 * segment.size
+        and other.x0 > segment.x1
+        and other.text.strip(" .").isdigit()
+        for other in following
+    )
+
+
 def _key(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKC", text).lower() if c.isalnum())
+
+
+def largest_line(page: Page, dropped: set[int]) -> str | None:
+    """What is set clearly larger than the rest of the first page, in its upper half."""
+    kept = [s for s in page.segments if id(s) not in dropped]
+    if len(kept) < 3:
+        return None
+    usual = sorted(s.size for s in kept)[len(kept) // 2]
+    size = max(s.size for s in kept)
+    found = [s for s in kept if s.size > 0.97 * size]
+    if size < 1.25 * usual or len(found) > 4 or found[-1].y > 0.6 * page.height:
+        return None
+    text = " ".join(s.text for s in found)
+    return text if 4 <= len(text) <= 200 and sum(c.isalpha() for c in text) > 0.5 * len(text) else None
 
 
 def guess(regions: Sequence[Sequence[Row | Table]], first_page: int) -> dict[int, int]:

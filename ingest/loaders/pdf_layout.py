@@ -28,6 +28,9 @@ class Placed(Protocol):
     @property
     def is_item(self) -> bool: ...
 
+    @property
+    def is_label(self) -> bool: ...
+
 
 T = TypeVar("T", bound=Placed)
 
@@ -148,9 +151,16 @@ def _divides(items: Sequence[Placed], gutter: float, em: float) -> bool:
     crowded = _crowding(left), _crowding(right)
     fills = _fill(left), _fill(right)
     n_rows = min(_n_rows(left), _n_rows(right))
-    if n_rows >= 4 and all(
-        (fill >= _MIN_FILL and crowding < 1.3) or (crowding >= 1.3 and _gutter(side) is not None)
-        for fill, crowding, side in zip(fills, crowded, (left, right), strict=True)
+    width = min(max(i.x1 for i in side) - min(i.x0 for i in side) for side in (left, right))
+    if width < 5 * em or max(sum(i.is_label for i in side) / len(side) for side in (left, right)) > 0.4:
+        return False  # numbers of sections, names of fields
+    if (
+        n_rows >= 4
+        and width > 8 * em
+        and all(
+            (fill >= _MIN_FILL and crowding < 1.3) or (crowding >= 1.3 and _gutter(side) is not None)
+            for fill, crowding, side in zip(fills, crowded, (left, right), strict=True)
+        )
     ):
         return True
     items_share = min(sum(i.is_item for i in side) / len(side) for side in (left, right))

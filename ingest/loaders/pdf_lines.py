@@ -57,6 +57,10 @@ class Segment:
     def is_item(self) -> bool:
         return bool(ITEM.match(self.text))
 
+    @property
+    def is_label(self) -> bool:
+        return self.text.endswith((":", "："))
+
 
 Row: TypeAlias = list[Segment]
 

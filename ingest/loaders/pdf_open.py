@@ -45,6 +45,7 @@ _NO_TITLE = re.compile(
     r"[\s_-]*\d*|[\W\d_]*|about:blank|https?://\S*|.{0,2})$",
     re.I,
 )
+_NOBODY = re.compile(r"\(?(?:anonymous|unspecified|unknown|user|admin(?:istrator)?|owner|none)\)?", re.I)
 _DATE = re.compile(r"^D?:?\s*(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?([Zz+-])?(\d\d)?'?(\d\d)?")
 
 
@@ -137,7 +138,7 @@ def stated(reader: PdfReader) -> tuple[str | None, dict[str, MetaValue]]:
         value = entries.get(key, "")
         if name in ("created", "modified"):
             value = _date(value)
-        if value and name != "title":
+        if value and name != "title" and not _NOBODY.fullmatch(value):
             metadata[name] = value[:500]
     if when := metadata.get("modified") or metadata.get("created"):
         metadata["date"] = when

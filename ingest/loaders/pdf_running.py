@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ingest.loaders.pdf_lines import Segment
 from ingest.loaders.pdf_page import Page
 
-_ZONE = 0.14
+_ZONE, _WIDE_ZONE = 0.14, 0.3
 _LINES_AT_EDGE = 4
 _DIGITS = re.compile(r"\d+")
 _PAGE_NUMBER = re.compile(
@@ -44,12 +44,12 @@ def _edge(page: Page, top: bool) -> list[Segment]:
     found: list[Segment] = []
     heights: list[float] = []
     for segment in ordered:
-        place = segment.y / page.height if page.height else 0.5
-        if not (place < _ZONE if top else place > 1 - _ZONE):
-            break
         if not heights or abs(segment.y - heights[-1]) > 0.4 * segment.size:
             heights.append(segment.y)
-        if len(heights) > _LINES_AT_EDGE:
+        place = segment.y / page.height if page.height else 0.5
+        # The outermost line may stand further in, where margins are wide.
+        zone = _WIDE_ZONE if len(heights) == 1 else _ZONE
+        if len(heights) > _LINES_AT_EDGE or not (place < zone if top else place > 1 - zone):
             break
         found.append(segment)
     return found
