@@ -77,7 +77,8 @@ def _load(data: bytes, name: str, passwords: Sequence[str]) -> LoadedDocument:
             for block in document.blocks
             if block.kind is BlockKind.HEADING and len(block.heading_path) == 1
         ]
-        if len(top) != 1:  # several are chapters, none of them the document's title
+        # Several are chapters, as one with a number is.
+        if len(top) != 1 or top[0].heading_path[0][:1].isdigit():
             document = replace(document, title=largest_line(pages[0], dropped))
     return document
 

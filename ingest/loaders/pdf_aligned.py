@@ -70,6 +70,11 @@ def _as_table(rows: Sequence[list[Segment]], right_to_left: bool) -> str | None:
     n_spanning = n_filled = 0
     previous: list[Segment] | None = None
     pitch = _pitch(rows)
+    reach = [0.0] * n_columns
+    for row in rows:
+        for segment in row:
+            n = next(n for n, (_, x1) in enumerate(columns) if segment.x0 < x1)
+            reach[n] = max(reach[n], segment.x1)
     for row in rows:
         cells = [""] * n_columns
         for segment in row:
@@ -78,7 +83,12 @@ def _as_table(rows: Sequence[list[Segment]], right_to_left: bool) -> str | None:
                 return None
             n_spanning += len(slots) > 1
             cells[slots[0]] = f"{cells[slots[0]]} {segment.text}".strip()
-        if previous and grid and _continues(cells, row, previous, grid[-1], pitch):
+        if (
+            previous
+            and grid
+            and _continues(cells, row, previous, grid[-1], pitch)
+            and _broken(row, previous, columns, reach)
+        ):
             grid[-1] = [f"{above} {cell}".strip() for above, cell in zip(grid[-1], cells, strict=True)]
         else:
             grid.append(cells)
@@ -160,6 +170,21 @@ def _continues(
     if cells[0] or n_cells > 0.5 * len(cells) + 0.5 or n_cells == len(cells):
         return False
     return all(above[n] for n, cell in enumerate(cells) if cell)
+
+
+def _broken(
+    row: list[Segment], previous: list[Segment], columns: list[tuple[float, float]], reach: list[float]
+) -> bool:
+    """Whether the line before ended for want of room, in one of the columns at least."""
+    for segment in row:
+        n = next(n for n, (_, x1) in enumerate(columns) if segment.x0 < x1)
+        x0, x1 = columns[n]
+        for above in previous:
+            if x0 <= above.x0 < x1:
+                first = segment.words[0]
+                if above.x1 + (first.x1 - first.x0) + 0.3 * segment.size > reach[n] - 1:
+                    return True
+    return False
 
 
 def _has_header(grid: list[list[str]], first: list[Segment], rest: Sequence[list[Segment]]) -> bool:

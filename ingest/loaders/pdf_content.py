@@ -39,7 +39,7 @@ _MIN_SIZE = 1.0
 _TEXT_SHOWN = (b"Tj", b"TJ", b"'", b'"', b" Do")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Piece:
     """A stretch of glyphs without a gap, as they are seen from left to right."""
 

@@ -156,7 +156,7 @@ def _table(
             )
     cells = _with_lines_as_rows(cells, columns)
     if any(
-        len({round(p.y) for p in parts}) > _MAX_LINES and not _is_broken(parts, columns[column + 1])
+        len({round(p.y) for p in parts}) > _MAX_LINES and _broken_share(parts, columns[column + 1]) < 0.4
         for (_, column), parts in cells.items()
     ):
         return None  # a frame around parts of a form, not a table
@@ -198,7 +198,7 @@ def _with_lines_as_rows(
             if r == row
         }
         heights = _heights(band)
-        n_broken = sum(_is_broken(parts, columns[column + 1]) for column, parts in band.items())
+        n_broken = sum(_broken_share(parts, columns[column + 1]) > 0 for column, parts in band.items())
         if len(heights) > 1 and len(band) > 1 and not n_broken and _share_heights(band, heights):
             for column, parts in band.items():
                 for part in parts:
@@ -230,12 +230,11 @@ def _share_heights(band: dict[int, list[_Cell]], heights: list[float]) -> bool:
     return n_beside >= 0.75 * len(heights)
 
 
-def _is_broken(parts: list[_Cell], edge: float) -> bool:
-    """Whether a line of the cell ends where the first word of the next would not have fitted."""
-    return any(
-        after.y - before.y > 0.5 * after.size and before.x1 + after.first_width + 0.5 * before.size > edge
-        for before, after in pairwise(parts)
-    )
+def _broken_share(parts: list[_Cell], edge: float) -> float:
+    """The share of lines of a cell that end where the first word of the next would not have fitted."""
+    steps = [(a, b) for a, b in pairwise(parts) if b.y - a.y > 0.5 * b.size]
+    n_broken = sum(before.x1 + after.first_width + 0.5 * before.size > edge for before, after in steps)
+    return n_broken / len(steps) if steps else 0.0
 
 
 def _split_at_rules(segment: Segment, columns: list[float], down: list[_Rule]) -> list[list[Word]]:

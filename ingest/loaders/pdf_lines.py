@@ -30,7 +30,7 @@ class Word(NamedTuple):
     x1: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
     words: list[Word]
     x0: float
@@ -108,16 +108,17 @@ def _rows(pieces: list[Piece]) -> list[list[Piece]]:
 
 
 def _with_scripts(rows: list[list[Piece]]) -> list[list[Piece]]:
-    for n, row in enumerate(rows):
-        keep = []
-        for piece in row:
-            host = _host(piece, rows, n)
-            if host is None:
-                keep.append(piece)
-            else:
-                host.append(piece)
-                host.sort(key=lambda p: p.x0)
-        row[:] = keep
+    moves = [
+        (piece, row, host)
+        for n, row in enumerate(rows)
+        for piece in row
+        if (host := _host(piece, rows, n)) is not None and len(host) >= len(row)
+    ]
+    for piece, row, host in moves:
+        row.remove(piece)
+        host.append(piece)
+    for row in rows:
+        row.sort(key=lambda p: p.x0)
     return [row for row in rows if row]
 
 
@@ -133,13 +134,25 @@ def _host(piece: Piece, rows: list[list[Piece]], n: int) -> list[Piece] | None:
         for other in rows[m]:
             if is_mark and abs(offset) < 0.55 * other.size and 0 < other.x0 - piece.x1 < 4 * other.size:
                 return rows[m]
-            if (
-                piece.size < _SUBSCRIPT * other.size
-                and -0.35 * other.size < offset < 0.7 * other.size
-                and -0.3 * other.size < piece.x0 - other.x1 < 0.35 * other.size
-            ):
-                return rows[m]
+            em = other.size
+            if piece.size < _SUBSCRIPT * em and -0.35 * em < offset < 0.7 * em:
+                before, after = piece.x0 - other.x1, other.x0 - piece.x1
+                if -0.5 * em < before < 0.35 * em or (offset > 0 and -0.1 * em < after < 0.6 * em):
+                    return rows[m]
+        if _is_between(piece, rows[m]):
+            return rows[m]
     return None
+
+
+def _is_between(piece: Piece, row: list[Piece]) -> bool:
+    """Whether a lowered or raised letter of the same size fills a gap, as in the name of LaTeX."""
+    near = 0.3 * piece.size
+    return (
+        len(piece.text) == 1
+        and abs(row[0].y - piece.y) < 0.35 * piece.size
+        and any(-near < piece.x0 - p.x1 < near / 3 for p in row)
+        and any(-near < p.x0 - piece.x1 < near / 3 for p in row)
+    )
 
 
 def _runs(row: list[Piece]) -> Iterator[list[Piece]]:
