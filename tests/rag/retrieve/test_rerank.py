@@ -49,5 +49,5 @@ def test_the_first_hits_come_in_the_cross_encoder_s_order_and_the_rest_behind(mo
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_model_that_is_not_there_is_one_clear_sentence(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be loaded .* FOOTNOTE_RERANKER"):
+    with pytest.raises(SettingsError, match=r"cannot be loaded .* FOOTNOTE_RERANKER"):
         load_reranker(str(tmp_path / "none"), 4).rerank("question", hits(2))
