@@ -13,13 +13,13 @@ from rag.core.protocols import Vectors
 _LIVE_VECTORS = """
     SELECT chunk.id AS id, vector.data AS data FROM chunk
     JOIN generation ON generation.id = chunk.generation_id
-    JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
+    JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key AND length(vector.data) = ?
     WHERE generation.idx_id = ? AND generation.state = 'live'"""
 
 
 def load_live(db: sqlite3.Connection, idx: IndexRow) -> tuple[list[str], Vectors]:
     """Ids and vectors, float32 of shape (n, dim), of every live chunk that has one."""
-    return _matrix(db.execute(_LIVE_VECTORS, (idx.embedder, idx.id)), idx.dim)
+    return _matrix(db.execute(_LIVE_VECTORS, (idx.embedder, 4 * idx.dim, idx.id)), idx.dim)
 
 
 def load_rows(db: sqlite3.Connection, idx: IndexRow, rows: Sequence[int]) -> tuple[list[str], Vectors]:
@@ -28,7 +28,7 @@ def load_rows(db: sqlite3.Connection, idx: IndexRow, rows: Sequence[int]) -> tup
     db.execute("DELETE FROM wanted")
     db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(row,) for row in rows])
     query = f"{_LIVE_VECTORS} AND chunk.row IN (SELECT row FROM wanted)"
-    return _matrix(db.execute(query, (idx.embedder, idx.id)), idx.dim)
+    return _matrix(db.execute(query, (idx.embedder, 4 * idx.dim, idx.id)), idx.dim)
 
 
 def best(ids: Sequence[str], matrix: Vectors, vector: Vectors, k: int) -> list[tuple[str, float]]:

@@ -140,8 +140,8 @@ def index_known(catalog: Catalog, idx: IndexRow, vectors: VectorStore) -> int:
             rows = db.execute(
                 """SELECT chunk.row AS row, chunk.id AS id, vector.data AS data FROM chunk
                    JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
-                   WHERE chunk.idx_id = ? AND chunk.indexed = 0 LIMIT ?""",
-                (idx.embedder, idx.id, _PAGE),
+                   WHERE chunk.idx_id = ? AND chunk.indexed = 0 AND length(vector.data) = ? LIMIT ?""",
+                (idx.embedder, idx.id, 4 * idx.dim, _PAGE),
             ).fetchall()
         if not rows:
             return n_indexed

@@ -264,7 +264,7 @@ def translated(file: Path) -> Iterator[None]:
                 f"The catalog {file} refused a write: {exc}; run 'footnote doctor'.", path=str(file)
             ) from exc
         raise StoreCorrupt(
-            f"The catalog {file} is damaged ({exc}); restore it from a backup, or delete the store's folder and "
-            "ingest again: your documents are untouched.",
+            f"The catalog {file} is damaged ({exc}); try 'footnote doctor --repair', else restore it from a backup, "
+            "or delete the store's folder and ingest again: your documents are untouched.",
             path=str(file),
         ) from exc
