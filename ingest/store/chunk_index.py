@@ -12,7 +12,7 @@ import numpy as np
 from ingest.store import exact
 from ingest.store.catalog import Catalog, IndexRow
 from ingest.store.filters import matching_chunks
-from ingest.store.generations import unpack_text
+from ingest.store.packing import unpack_text
 from ingest.store.schema import words_table
 from rag.core.errors import FingerprintMismatch, UnknownKnowledgeBase, UnknownSource
 from rag.core.protocols import Vectors, VectorStore

@@ -8,6 +8,7 @@ import sqlite3
 from datetime import date
 
 from ingest.store.catalog import IndexRow
+from ingest.store.packing import unpack_blocks
 from rag.core.errors import UsageError
 from rag.core.types import Filters
 
@@ -41,13 +42,36 @@ def matching_chunks(db: sqlite3.Connection, idx: IndexRow, filters: Filters) -> 
     db.execute("CREATE TEMP TABLE IF NOT EXISTS passing (id INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM passing")
     db.executemany("INSERT INTO passing VALUES (?)", [(g,) for g in generations])
-    query = "SELECT row, headings FROM chunk WHERE generation_id IN (SELECT id FROM passing)"
-    heading = filters.heading.casefold() if filters.heading else None
-    return [
-        row["row"]
-        for row in db.execute(query)
-        if heading is None or any(heading in h.casefold() for h in json.loads(row["headings"]))
-    ]
+    passing = "generation_id IN (SELECT id FROM passing)"
+    if not filters.heading:
+        return [row["row"] for row in db.execute(f"SELECT row FROM chunk WHERE {passing}")]
+    return _below_heading(db, passing, filters.heading.casefold())
+
+
+def _below_heading(db: sqlite3.Connection, passing: str, heading: str) -> list[int]:
+    """Chunks below such a heading, and chunks that hold one: short sections share a chunk, which is filed under
+    the first of them."""
+    found, holding = [], dict[int, list[sqlite3.Row]]()
+    for row in db.execute(
+        f'SELECT row, generation_id, start, "end", text, headings FROM chunk WHERE {passing}'
+    ):
+        if any(heading in above.casefold() for above in json.loads(row["headings"])):
+            found.append(row["row"])
+        elif heading in row["text"].casefold():
+            holding.setdefault(row["generation_id"], []).append(row)
+    for generation, rows in holding.items():
+        packed = db.execute("SELECT blocks FROM generation WHERE id = ?", (generation,)).fetchone()["blocks"]
+        headed = [
+            block
+            for block in unpack_blocks(packed)
+            if any(heading in above.casefold() for above in block.heading_path)
+        ]
+        found += [
+            row["row"]
+            for row in rows
+            if any(block.start < row["end"] and row["start"] < block.end for block in headed)
+        ]
+    return found
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:

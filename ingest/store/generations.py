@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +14,10 @@ import numpy as np
 
 from ingest.identity import chunk_id, text_key
 from ingest.store.catalog import UNUSED_VECTOR, Catalog, FileRow, IndexRow
+from ingest.store.packing import pack_blocks, pack_text, unpack_blocks, unpack_text
 from ingest.store.schema import words_table
-from rag.core.errors import StoreCorrupt
 from rag.core.protocols import Vectors, VectorStore
-from rag.core.types import Block, BlockKind, ChunkSpan, LoadedDocument
+from rag.core.types import ChunkSpan, LoadedDocument
 
 _PAGE = 500
 _T = TypeVar("_T")
@@ -169,29 +168,12 @@ def stored_document(row: sqlite3.Row) -> LoadedDocument:
     """A generation's row back to what its loader returned."""
     return LoadedDocument(
         text=unpack_text(row["text"]),
-        blocks=tuple(
-            Block(start, end, BlockKind(kind), tuple(headings), page)
-            for start, end, kind, headings, page in json.loads(_unpack(row["blocks"]))
-        ),
+        blocks=unpack_blocks(row["blocks"]),
         media_type=row["media_type"],
         title=row["title"] if row["own_title"] else None,
         metadata=json.loads(row["metadata"]),
         warnings=tuple(json.loads(row["warnings"])),
     )
-
-
-def unpack_text(packed: bytes) -> str:
-    """Raises ``StoreCorrupt``."""
-    return _unpack(packed).decode("utf-8", "surrogatepass")
-
-
-def _unpack(packed: bytes) -> bytes:
-    try:
-        return zlib.decompress(packed)
-    except (zlib.error, TypeError) as exc:
-        raise StoreCorrupt(
-            f"A stored document is damaged ({exc}); run 'footnote doctor --repair' and ingest its folder again."
-        ) from exc
 
 
 def display_title(document: LoadedDocument, path: str) -> str:
@@ -209,7 +191,6 @@ def document_date(document: LoadedDocument, mtime_ns: int) -> str:
 
 def _insert_generation(db: sqlite3.Connection, idx: IndexRow, new: NewGeneration, state: str) -> int:
     file, document = new.file, new.document
-    blocks = [(b.start, b.end, b.kind.value, b.heading_path, b.page) for b in document.blocks]
     cursor = db.execute(
         """INSERT INTO generation (idx_id, source_id, state, uri, suffix, content_hash, loader, media_type,
                title, own_title, date, metadata, warnings, size, ingested_at, text, blocks)
@@ -230,8 +211,8 @@ def _insert_generation(db: sqlite3.Connection, idx: IndexRow, new: NewGeneration
             json.dumps(document.warnings),
             file.size,
             datetime.now(UTC).isoformat(timespec="seconds"),
-            zlib.compress(document.text.encode("utf-8", "surrogatepass"), 1),
-            zlib.compress(json.dumps(blocks).encode(), 1),
+            pack_text(document.text),
+            pack_blocks(document.blocks),
         ),
     )
     return int(cursor.lastrowid or 0)

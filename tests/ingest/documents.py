@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ingest.store.generations import unpack_text
+from ingest.store.packing import unpack_text
 from rag.core.types import Filters
 from rag.wiring import Footnote
 
