@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -12,6 +13,9 @@ from ingest.loaders.pdf_layout import reading_order
 from ingest.loaders.pdf_lines import Row, Segment
 from ingest.loaders.pdf_page import Page
 from ingest.loaders.pdf_paragraphs import Kind, Line, Paragraph, bullet_item, join, line_of, paragraphs
+
+# Else it would be taken for HTML and not be shown.
+_TAG = re.compile(r"<(?=/?[a-zA-Z][^<>]*>)")
 
 Region: TypeAlias = list[Row | Table]
 
@@ -101,7 +105,7 @@ def parts(
                 found.append(Part(markdown, block.lines[0].y, block.kind))
         lines = []
         if row is not None:
-            found.append(Part(row.markdown, row.top))
+            found.append(Part(_TAG.sub(r"\\<", row.markdown), row.top))
     return found
 
 
@@ -120,7 +124,7 @@ def _markdown(block: Paragraph, vocabulary: frozenset[str]) -> str:
     texts = [line.text for line in block.lines]
     if block.kind is Kind.CODE:
         return fence(_indented(block.lines))
-    text = join(texts, vocabulary)
+    text = _TAG.sub(r"\\<", join(texts, vocabulary))
     if block.kind is Kind.HEADING:
         return heading(block.lines[0].level, text)
     return paragraph(bullet_item(text) if block.kind is Kind.ITEM else text)

@@ -188,7 +188,7 @@ def _looks_like_heading(region: Sequence[Row | Table], n: int, body: float, bold
     n_letters = sum(c.isalpha() for c in text)
     if n_letters < 2 or len(text) > _MAX_CHARS or n_letters < 0.5 * len(text.replace(" ", "")):
         return False
-    if text.endswith((".", ",", ";", "…")) or main.mono or text[0] in "•-–*(":
+    if text.endswith((".", ",", ";", "…")) or "…" in text or main.mono or text[0] in "•-–*(":
         return False
     if len(row) == 2 and not (_ORDINAL.fullmatch(row[0].text) or _ORDINAL.fullmatch(row[1].text)):
         return False

@@ -15,12 +15,13 @@ from ingest.loaders.pdf_content import Piece
 from ingest.loaders.pdf_fonts import UNMAPPED
 
 # In em. Words are further apart than letters, columns are further apart than words.
-_MIN_WORD_GAP, _MAX_WORD_GAP = 0.11, 0.2
+_TIGHT_WORD_GAP, _MIN_WORD_GAP, _MAX_WORD_GAP = 0.085, 0.11, 0.2
 _COLUMN_GAP = 1.0
 _MARKS = "•◦‣⁃∙·▪▫■□●○◆◇❖➢➤►▸✓✔☐☑☒"
 _BULLET = re.compile(rf"[{_MARKS}–—*�-]")
 ITEM = re.compile(rf"(?:[{_MARKS}]|[-–—*](?=\s))\s*\S|\(?(?:\d{{1,2}}|[a-zA-Z]|[ivx]{{1,4}})[.)]\s+\S")
 _SUBSCRIPT = 0.85
+_LEADERS = re.compile(r"\s*(?:[.·]\s?){6,}\s*")
 _WIDE_SCRIPT = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uff60]")
 
 
@@ -42,8 +43,6 @@ class Segment:
     sequence: int
     tag: int | None
     text: str
-    n_mended: int = 0
-    """Spaces that only the positions show."""
 
     @property
     def width(self) -> float:
@@ -174,8 +173,10 @@ def _runs(row: list[Piece]) -> Iterator[list[Piece]]:
 
 def _segment(run: list[Piece]) -> Segment:
     limits = _tracked(run)
+    n_chars = sum(len(p.text) for p in run)
+    # A tight line: words hardly apart, but letters not at all.
+    least = _TIGHT_WORD_GAP if n_chars > 3.2 * len(run) else _MIN_WORD_GAP
     words: list[list[str | float]] = []
-    n_mended = 0
     reach = run[0].x0
     previous: Piece | None = None
     for piece in run:
@@ -184,11 +185,10 @@ def _segment(run: list[Piece]) -> Segment:
         else:
             gap = piece.x0 - reach
             em = max(min(piece.size, previous.size), 0.5 * max(piece.size, previous.size))
-            limit = limits if limits is not None else _word_gap(previous, piece) * em
+            limit = limits if limits is not None else _word_gap(previous, piece, least) * em
             stated = (previous.space_after or piece.space_before) and gap > 0.03 * em
             follows = piece.sequence == previous.sequence + 1
             if gap > limit or (stated and follows):
-                n_mended += not stated
                 words.append([piece.text, piece.x0, piece.x1])
             else:
                 words[-1][0] = str(words[-1][0]) + piece.text
@@ -197,7 +197,6 @@ def _segment(run: list[Piece]) -> Segment:
         previous = piece
     sizes = sorted((p.size, len(p.text)) for p in run)
     size = _weighted_median(sizes)
-    n_chars = sum(len(p.text) for p in run)
     main = max(run, key=lambda p: (p.size >= _SUBSCRIPT * size, len(p.text)))
     if len(words) > 1 and words[0][0] == UNMAPPED:
         words[0][0] = "•"  # a glyph without a meaning at the start of a line is the mark of a list
@@ -213,27 +212,26 @@ def _segment(run: list[Piece]) -> Segment:
         mono=sum(len(p.text) for p in run if p.font.mono) > 0.8 * n_chars,
         sequence=min(p.sequence for p in run),
         tag=main.tag,
-        text=unicodedata.normalize("NFC", logical(seen)).strip(),
-        n_mended=n_mended,
+        text=_LEADERS.sub(" … ", unicodedata.normalize("NFC", logical(seen))).strip(),
     )
 
 
-def _word_gap(left: Piece, right: Piece) -> float:
+def _word_gap(left: Piece, right: Piece, least: float) -> float:
     """The least gap between two words, in em."""
     if _WIDE_SCRIPT.match(left.text[-1]) and _WIDE_SCRIPT.match(right.text[0]):
         return 0.5
-    return min(max(0.5 * min(left.font.space_em, right.font.space_em), _MIN_WORD_GAP), _MAX_WORD_GAP)
+    return min(max(0.4 * min(left.font.space_em, right.font.space_em), least), _MAX_WORD_GAP)
 
 
 def _tracked(run: list[Piece]) -> float | None:
     """For letters set apart one by one: the gap that still divides words, in points."""
-    if len(run) < 5 or sum(len(p.text) == 1 for p in run) < 0.7 * len(run):
+    if len(run) < 5 or sum(len(p.text) == 1 and p.text.isalnum() for p in run) < 0.7 * len(run):
         return None
     if any(p.space_after or p.space_before for p in run[1:-1]):
         return None
     gaps = [right.x0 - left.x1 for left, right in pairwise(run)]
     usual = median(gaps)
-    return usual * 1.8 if usual > 0.1 * run[0].size else None
+    return usual * 1.8 if 0.1 * run[0].size < usual < 0.4 * run[0].size else None
 
 
 def _weighted_median(sizes: list[tuple[float, int]]) -> float:

@@ -168,7 +168,7 @@ def _text(info: DictionaryObject, key: str) -> str:
 
 def _title(text: str) -> str | None:
     """None for what a program put there and no author: a file's name, "untitled", a producer's name."""
-    text = _PRODUCER.sub("", text).strip()
+    text = _PRODUCER.sub("", text).strip().lstrip("-–—|:/ ")
     if _NO_TITLE.match(text) or _FILE_NAME.search(text) or "�" in text:
         return None
     if any(unicodedata.category(char) in ("Cc", "Co", "Cn") for char in text):

@@ -16,10 +16,10 @@ _NUMBERED = re.compile(
     r"(?:\(?(?:\d{1,2}(?:\.\d{1,2}){0,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]|[☐☑☒])\s+(?=\S)"
 )
 _TERMINAL = re.compile(r"[.!?:;。！？][\"'”’)\]]*\s*\d{0,2}$")
+_CONTENTS_LINE = re.compile(r"… (?:\d+|[ivxlc]+)$")
 _HYPHENS = "-‐\u00ad"
 _CUT_WORD = re.compile(rf"([^\W\d_]+)[{_HYPHENS}]$")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
-_HANGUL = re.compile("[\uac00-\ud7af]")
 _WIDE_SCRIPT = re.compile("[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uff60]")
 
 
@@ -111,6 +111,8 @@ def _goes_on(paragraph: Paragraph, line: Line, kind: Kind, left: float, right: f
         return False
     if kind is Kind.CODE:
         return 0 < step < 3 * em
+    if _CONTENTS_LINE.search(last.text):
+        return False
     if kind is Kind.ITEM and not (_CUT_WORD.search(last.text) and not _BULLET.match(line.text)):
         return False
     if step <= 0.2 * em:

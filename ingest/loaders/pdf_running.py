@@ -12,6 +12,7 @@ from ingest.loaders.pdf_page import Page
 _ZONE, _WIDE_ZONE = 0.14, 0.3
 _LINES_AT_EDGE = 4
 _DIGITS = re.compile(r"\d+")
+_HAS_WORD = re.compile(r"[^\W\d_]{3}")
 _PAGE_NUMBER = re.compile(
     r"(?:page|seite|p\.|pag\.?|página|pagina|strona|sida|side|стр\.?|第)?\s*[-–—|(\[]?\s*(\d{1,4}|[ivxlc]{1,7})\s*[-–—|)\]]?"
     r"\s*(?:(?:of|/|von|de|sur|di|z|av|из|\|)\s*\d{1,4})?\s*(?:页|頁)?",
@@ -24,12 +25,19 @@ def running(pages: Sequence[Page]) -> tuple[set[int], list[str]]:
     drop: set[int] = set()
     texts: dict[str, str] = {}
     for top in (True, False):
-        found = [(page, segment) for page in pages for segment in _edge(page, top)]
-        for key, group in _recurring(found, len(pages)).items():
-            drop.update(id(segment) for _, segment in group)
-            if re.search(r"\w*[^\W\d]{3}", key):
+        edges = [_edge(page, top) for page in pages]
+        found = [(page, segment) for page, edge in zip(pages, edges, strict=True) for segment in edge]
+        recurring = _recurring(found, len(pages))
+        repeated = {id(segment) for group in recurring.values() for _, segment in group}
+        repeated |= _page_numbers(found, len(pages))
+        for edge in edges:
+            for segment in edge:
+                if id(segment) not in repeated:
+                    break  # what stands further in is part of the text
+                drop.add(id(segment))
+        for key, group in recurring.items():
+            if _HAS_WORD.search(key) and any(id(segment) in drop for _, segment in group):
                 texts.setdefault(key, group[0][1].text)
-        drop.update(_page_numbers(found, len(pages)))
     for page in pages:
         names = {id(segment) for segment in page.segments}
         if names and names <= drop:  # nothing would be left of it
