@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from ingest.loaders.pdf_lines import Segment
@@ -11,7 +11,7 @@ from ingest.loaders.pdf_page import Page
 
 _ZONE, _WIDE_ZONE = 0.14, 0.3
 _LINES_AT_EDGE = 4
-_DIGITS = re.compile(r"\d+")
+_DIGITS = re.compile(r"\d{1,9}")
 _HAS_WORD = re.compile(r"[^\W\d_]{3}")
 _PAGE_NUMBER = re.compile(
     r"(?:page|seite|p\.|pag\.?|página|pagina|strona|sida|side|стр\.?|第)?\s*[-–—|(\[]?\s*(\d{1,4}|[ivxlc]{1,7})\s*[-–—|)\]]?"
@@ -30,11 +30,8 @@ def running(pages: Sequence[Page]) -> tuple[set[int], list[str]]:
         recurring = _recurring(found, len(pages))
         repeated = {id(segment) for group in recurring.values() for _, segment in group}
         repeated |= _page_numbers(found, len(pages))
-        for edge in edges:
-            for segment in edge:
-                if id(segment) not in repeated:
-                    break  # what stands further in is part of the text
-                drop.add(id(segment))
+        for page, edge in zip(pages, edges, strict=True):
+            drop.update(_outermost(page, edge, repeated))
         for key, group in recurring.items():
             if _HAS_WORD.search(key) and any(id(segment) in drop for _, segment in group):
                 texts.setdefault(key, group[0][1].text)
@@ -44,6 +41,26 @@ def running(pages: Sequence[Page]) -> tuple[set[int], list[str]]:
             drop -= names
     drop.update(_watermarks(pages))
     return drop, list(texts.values())
+
+
+def _outermost(page: Page, edge: Sequence[Segment], repeated: set[int]) -> set[int]:
+    """Those that nothing but others of their kind stands outside of, and that are set apart from the text."""
+    found: list[Segment] = []
+    for segment in edge:
+        if id(segment) not in repeated:
+            break
+        found.append(segment)
+    inner = [s for s in page.segments if s not in found]
+    while found:
+        last = found[-1]
+        if not any(
+            0.3 * last.size < abs(s.y - last.y) < 1.5 * last.size
+            and abs(s.size - last.size) < 0.08 * last.size
+            for s in inner
+        ):
+            break
+        inner.append(found.pop())
+    return {id(segment) for segment in found}
 
 
 def _edge(page: Page, top: bool) -> list[Segment]:
@@ -74,9 +91,23 @@ def _recurring(found: Sequence[tuple[Page, Segment]], n_pages: int) -> dict[str,
         n = len({page.number for page, _ in near})
         # Chapters and even pages have headers of their own.
         needed = 2 if n_pages == 2 and "#" not in key else max(3, min(6, round(n_pages * 0.4)))
-        if n >= needed and key.strip("# .,-–|/()") and len(key) > 2:
+        if n >= needed and key.strip("# .,-–|/()") and len(key) > 2 and _counts_with_pages(near):
             kept[key] = [*kept.get(key, []), *group]
     return kept
+
+
+def _counts_with_pages(group: Sequence[tuple[Page, Segment]]) -> bool:
+    """Whether each number in the line stays as it is or grows with the pages; those of headings do not."""
+    rows = [(page.number, *map(int, _DIGITS.findall(segment.text)[:6])) for page, segment in group]
+    if len(rows[0]) == 1:
+        return True
+    page, segment = group[0]
+    usual = sorted(s.size for s in page.segments)[len(page.segments) // 2]
+    if segment.size > 1.2 * usual:
+        return False
+    same = [Counter(row[n] for row in rows).most_common(1)[0][1] for n in range(1, len(rows[0]))]
+    grown = [Counter(row[n] - row[0] for row in rows).most_common(1)[0][1] for n in range(1, len(rows[0]))]
+    return all(max(a, b) >= 0.6 * len(rows) for a, b in zip(same, grown, strict=True))
 
 
 def _page_numbers(found: Sequence[tuple[Page, Segment]], n_pages: int) -> set[int]:
