@@ -32,11 +32,20 @@ class RemoteEmbedder:
     ) -> None:
         import httpx
 
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._url = base_url.rstrip("/") + "/embeddings"
         self._model = model
-        self._client = httpx.Client(headers=headers, timeout=timeout_s, transport=transport)
-        self.dim = int(self._post(["footnote"]).shape[1])
+        try:
+            headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+            self._client = httpx.Client(headers=headers, timeout=timeout_s, transport=transport)
+        except ValueError as exc:
+            raise EmbedderError(
+                "The key of the embeddings server has characters that no key has; correct FOOTNOTE_EMBEDDER_API_KEY."
+            ) from exc
+        try:
+            self.dim = int(self._post(["footnote"]).shape[1])
+        except BaseException:
+            self.close()
+            raise
         self.fingerprint = f"{model}/{hashlib.sha256(f'{model}|{self.dim}'.encode()).hexdigest()[:16]}"
 
     def embed(self, texts: Sequence[str], kind: Literal["document", "query"]) -> Vectors:
@@ -60,6 +69,11 @@ class RemoteEmbedder:
         for attempt in range(_TRIES):
             try:
                 response = self._client.post(self._url, json=body)
+            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as exc:
+                raise EmbedderError(
+                    f"{self._url} is not a URL that can be asked; give FOOTNOTE_EMBEDDER_BASE_URL as "
+                    "http://host:port/v1."
+                ) from exc
             except httpx.HTTPError as exc:
                 if attempt + 1 < _TRIES:
                     time.sleep(0.5 * 2**attempt)
@@ -68,8 +82,7 @@ class RemoteEmbedder:
                     f"The embeddings server {self._url} does not answer ({type(exc).__name__}); start it or "
                     "correct FOOTNOTE_EMBEDDER_BASE_URL."
                 ) from exc
-            retryable = response.status_code in (408, 409, 425, 429) or response.status_code >= 500
-            if retryable and attempt + 1 < _TRIES:
+            if _is_retryable(response.status_code) and attempt + 1 < _TRIES:
                 time.sleep(_wait_s(response.headers.get("retry-after"), attempt))
                 continue
             return self._vectors(response, len(texts))
@@ -77,32 +90,42 @@ class RemoteEmbedder:
 
     def _vectors(self, response: Any, n: int) -> Vectors:
         if response.status_code != 200:
+            status = response.status_code
+            remedy = "try again later" if _is_retryable(status) else "check the model's name and the key"
             raise EmbedderError(
-                f"The embeddings server {self._url} answered {response.status_code} for model {self._model}; "
-                "check the model's name and the key.",
-                status=response.status_code,
+                f"The embeddings server {self._url} answered {status} for model {self._model}; {remedy}.",
+                status=status,
             )
         try:
             rows = sorted(response.json()["data"], key=lambda row: row["index"])
             vectors = np.asarray([row["embedding"] for row in rows], dtype=np.float32)
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise EmbedderError(
                 f"The embeddings server {self._url} sent something that is not an embeddings reply; "
                 "check that it speaks OpenAI's /v1/embeddings."
             ) from exc
         dim = getattr(self, "dim", vectors.shape[1] if vectors.ndim == 2 else 0)
-        if vectors.shape != (n, dim) or not np.isfinite(vectors).all():
+        if vectors.shape != (n, dim) or dim == 0:
             raise EmbedderError(
                 f"The embeddings server {self._url} sent vectors of shape {vectors.shape} where ({n}, {dim}) "
                 "were due; check the model's name."
             )
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+        if not (np.isfinite(norms).all() and norms.all()):
+            raise EmbedderError(
+                f"The embeddings server {self._url} sent vectors of zeros or of what is no number; check the model."
+            )
+        return np.asarray(vectors / norms, dtype=np.float32)
+
+
+def _is_retryable(status: int) -> bool:
+    return status in (408, 409, 425, 429) or status >= 500
 
 
 def _wait_s(retry_after: str | None, attempt: int) -> float:
     fallback_s = 0.5 * 2.0**attempt
     try:
-        return min(30.0, float(retry_after)) if retry_after else fallback_s
+        asked_s = float(retry_after) if retry_after else fallback_s
+        return min(30.0, asked_s) if asked_s >= 0 else fallback_s
     except ValueError:
         return fallback_s

@@ -58,7 +58,7 @@ class TiktokenTokenizer:
     def offsets(self, text: str) -> list[tuple[int, int]]:
         # One character may span several tokens; its later tokens then get an empty span.
         _, starts = self._encoding.decode_with_offsets(self._encoding.encode(text, disallowed_special=()))
-        ends = [*starts[1:], len(text)]
+        ends = [*starts[1:], len(text)] if starts else []
         return list(zip(starts, ends, strict=True))
 
 
