@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ingest.store.schema import CATALOG_FILE
+
 _QUIET_MS = 400
 _LOOK_MS = 200
 
@@ -23,10 +25,15 @@ def watch(paths: Sequence[Path], sync_once: Callable[[], None], stop: threading.
         rust_timeout=_LOOK_MS,
         yield_on_timeout=True,
         raise_interrupt=False,
-        watch_filter=None,
+        watch_filter=_is_document,
     ):
         if stop.is_set():
             return
         if found or first:
             first = False
             sync_once()
+
+
+def _is_document(_: object, path: str) -> bool:
+    """A store may lie in the folder that is watched: what a sync writes there must not start the next one."""
+    return not any((folder / CATALOG_FILE).is_file() for folder in Path(path).parents)

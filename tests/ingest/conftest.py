@@ -30,6 +30,8 @@ def encoder(cache: Path) -> OnnxEmbedder:
 @pytest.fixture(scope="session")
 def loader_pool() -> Iterator[LoaderPool]:
     with LoaderPool(1, 60, 2048) as pool:
+        # Its processes end with the thread that starts them, so that must be this one and not a test's own.
+        pool.submit(len, (), path="").result()
         yield pool
 
 
