@@ -13,7 +13,7 @@ _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 
 def chart_table(chart: Any) -> Iterator[str]:
     """Reads the values that the chart's XML keeps, so a missing workbook does no harm."""
-    root = chart._chartSpace
+    root = getattr(chart, "_chartSpace", chart)
     title = root.find(f"{_C}chart/{_C}title")
     if title is not None:
         words = one_line(" ".join(text for text in title.itertext() if text.strip()))
