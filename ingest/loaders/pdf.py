@@ -12,9 +12,10 @@ from pypdf import PdfReader
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading
 from ingest.loaders.pdf_blocks import Part, continued, parts, regions
-from ingest.loaders.pdf_content import Fonts
+from ingest.loaders.pdf_fonts import Fonts
 from ingest.loaders.pdf_headings import Entry, guess, largest_line, outline, place
-from ingest.loaders.pdf_open import MAX_PAGES, limits, open_pdf, page_count, stated, unseen_layers
+from ingest.loaders.pdf_info import stated, unseen_layers
+from ingest.loaders.pdf_open import MAX_PAGES, limits, open_pdf
 from ingest.loaders.pdf_page import Page, read
 from ingest.loaders.pdf_paragraphs import Kind, join, vocabulary_of
 from ingest.loaders.pdf_quality import Quality, page_list, page_warnings
@@ -34,8 +35,7 @@ class PdfLoader:
 
 
 def _load(data: bytes, name: str, passwords: Sequence[str]) -> LoadedDocument:
-    reader = open_pdf(data, name, passwords)
-    n_pages = page_count(reader, name)
+    reader, n_pages = open_pdf(data, name, passwords)
     title, metadata = stated(reader)
     pages, unread = _read_pages(reader, min(n_pages, MAX_PAGES))
     dropped, running_texts = running(pages)
@@ -151,7 +151,8 @@ def _no_text(name: str, pages: Sequence[Page], unread: dict[int, str], warnings:
             path=name,
         )
     if any(page.hidden for page in pages):
-        return NoText(f"{name} holds only text that is hidden ({warnings[0].rstrip('.')}).", path=name)
+        why = next((w for w in warnings if w.endswith("left out.")), warnings[0]).rstrip(".")
+        return NoText(f"{name} holds only text that nobody sees ({why}).", path=name)
     if any(page.has_images for page in pages):
         return NoText(
             f"{name} has no text layer, only pictures; run OCR on it and ingest the result.", path=name

@@ -6,30 +6,15 @@ Coordinates are those of the page as it is shown: the origin is the upper left c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pypdf import PageObject
 from pypdf.generic import ContentStream, DictionaryObject, StreamObject
 
-from ingest.loaders.pdf_fonts import UNMAPPED, PdfFont
-from ingest.loaders.pdf_graphics import (
-    BLACK,
-    EVERYWHERE,
-    IDENTITY,
-    WHITE,
-    Box,
-    Colour,
-    Matrix,
-    Painted,
-    Path,
-    alike,
-    apply,
-    box_of,
-    multiply,
-    rgb,
-)
+from ingest.loaders.pdf_canvas import Canvas, State, get, six
+from ingest.loaders.pdf_fonts import NO_FONT, UNMAPPED, Fonts, PdfFont
+from ingest.loaders.pdf_graphics import BLACK, IDENTITY, Box, Matrix, Painted, Path, alike, box_of, multiply
 
 _MAX_FORM_DEPTH = 12
 _MAX_FORMS = 1_500
@@ -70,49 +55,8 @@ class PageContent:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _State:
-    ctm: Matrix
-    clip: Box
-    font: PdfFont
-    font_size: float = 1.0
-    char_space: float = 0.0
-    word_space: float = 0.0
-    scale: float = 1.0
-    leading: float = 0.0
-    rise: float = 0.0
-    mode: int = 0
-    fill: Colour | None = BLACK
-    stroke: Colour | None = BLACK
-    fill_space: str = "/DeviceGray"
-    see_through: bool = False
-
-
-_NO_FONT = PdfFont(None)
-
-
-class Fonts:
-    """The fonts of one document, read once."""
-
-    def __init__(self) -> None:
-        self._read: dict[int, tuple[Any, PdfFont]] = {}
-
-    def get(self, resource: Any) -> PdfFont:
-        known = self._read.get(id(resource))
-        if known is not None:
-            return known[1]
-        try:
-            font = PdfFont(resource)
-        except RecursionError:
-            raise
-        except Exception:  # a broken font: its text cannot be read, the page's other fonts can
-            font = _NO_FONT
-        self._read[id(resource)] = (resource, font)
-        return font
-
-
 def read_page(page: PageObject, fonts: Fonts, unseen_layers: frozenset[int]) -> PageContent:
-    x0, y0, x1, y1 = sorted_box(page.cropbox)
+    x0, y0, x1, y1 = page_box(page)
     turn = page.rotation % 360
     width, height = x1 - x0, y1 - y0
     base: Matrix = (1, 0, 0, -1, -x0, y1)
@@ -126,7 +70,7 @@ def read_page(page: PageObject, fonts: Fonts, unseen_layers: frozenset[int]) -> 
         width, height = height, width
     walker = _Walker(page.pdf, fonts, unseen_layers, width, height)
     try:
-        stated = _get(page, "/Contents")
+        stated = get(page, "/Contents")
         contents = ContentStream(stated, page.pdf, "bytes") if stated is not None else None
     except RecursionError:
         raise
@@ -134,9 +78,20 @@ def read_page(page: PageObject, fonts: Fonts, unseen_layers: frozenset[int]) -> 
         walker.problems.append(type(exc).__name__)
         contents = None
     if contents is not None:
-        walker.walk(contents, _resources(page), _State(base, Box(0, 0, width, height), _NO_FONT), 0)
+        walker.walk(contents, _resources(page), State(base, Box(0, 0, width, height), NO_FONT), 0)
     _annotations(page, walker, base)
     return PageContent(width, height, walker.pieces, walker.painted, walker.problems)
+
+
+def page_box(page: PageObject) -> tuple[float, float, float, float]:
+    for name in ("cropbox", "mediabox"):
+        try:
+            return sorted_box(getattr(page, name))
+        except RecursionError:
+            raise
+        except Exception:  # a box of anything but four numbers
+            continue
+    return 0.0, 0.0, 612.0, 792.0
 
 
 def sorted_box(box: Any) -> tuple[float, float, float, float]:
@@ -150,28 +105,18 @@ def sorted_box(box: Any) -> tuple[float, float, float, float]:
 
 def _resources(holder: Any) -> DictionaryObject:
     for _ in range(60):
-        found = _get(holder, "/Resources")
+        found = get(holder, "/Resources")
         if isinstance(found, DictionaryObject):
             return found
-        holder = _get(holder, "/Parent")
+        holder = get(holder, "/Parent")
         if not isinstance(holder, DictionaryObject):
             break
     return DictionaryObject()
 
 
-def _get(holder: Any, key: str) -> Any:
-    try:
-        value = holder.get(key)
-        return value.get_object() if value is not None else None
-    except RecursionError:
-        raise
-    except Exception:
-        return None
-
-
 def _annotations(page: PageObject, walker: _Walker, base: Matrix) -> None:
     """What forms were filled in with, and text boxes: both are seen on the page."""
-    annotations = _get(page, "/Annots")
+    annotations = get(page, "/Annots")
     if not isinstance(annotations, list):
         return
     for reference in annotations[:2_000]:
@@ -180,9 +125,9 @@ def _annotations(page: PageObject, walker: _Walker, base: Matrix) -> None:
             flags = annotation.get("/F", 0)
             if annotation.get("/Subtype") not in ("/Widget", "/FreeText", "/Stamp") or int(flags) & 0b100010:
                 continue
-            look = _get(_get(annotation, "/AP"), "/N")
+            look = get(get(annotation, "/AP"), "/N")
             if isinstance(look, DictionaryObject) and not isinstance(look, StreamObject):
-                look = _get(look, str(annotation.get("/AS", "/Off")))
+                look = get(look, str(annotation.get("/AS", "/Off")))
             if isinstance(look, StreamObject):
                 walker.appearance(look, sorted_box(annotation["/Rect"]), base)
         except RecursionError:
@@ -191,54 +136,36 @@ def _annotations(page: PageObject, walker: _Walker, base: Matrix) -> None:
             walker.problems.append(type(exc).__name__)
 
 
-class _Walker:
+class _Walker(Canvas):
     """Interprets the operators that move, show or hide text."""
 
     def __init__(
         self, pdf: Any, fonts: Fonts, unseen_layers: frozenset[int], width: float, height: float
     ) -> None:
+        super().__init__(fonts, width, height)
         self.pieces: list[Piece] = []
-        self.painted = Painted()
         self.problems: list[str] = []
-        self._pdf, self._fonts, self._unseen_layers = pdf, fonts, unseen_layers
-        self._page = Box(0, 0, width, height)
+        self._pdf, self._unseen_layers = pdf, unseen_layers
         self._min_size = _MIN_SIZE * min(1.0, min(width, height) / 500)
         self._forms: dict[int, Any] = {}
         self._open_forms: set[int] = set()
-        self._n_forms = self._n_operations = 0
-        self._path = Path()
-        self._clip_next = False
+        self._n_forms = self._n_operations = self._depth = 0
         self._tm: Matrix = IDENTITY
         self._line: Matrix = IDENTITY
-        self._state = _State(IDENTITY, EVERYWHERE, _NO_FONT)
-        self._stack: list[_State] = []
-        self._resources_now = DictionaryObject()
-        self._depth = 0
         self._marks: list[tuple[bool, str | None, int, int | None]] = []
-        self._unseen = 0
         self._tag: int | None = None
         self._space = False
         self._joinable = False
-        self._operators: dict[bytes, Callable[[list[Any]], None]] = {
-            b"q": self._save, b"Q": self._restore, b"cm": self._concat, b"gs": self._graphics_state,
+        self._operators |= {
             b"BT": self._begin, b"Tf": self._set_font, b"Td": self._move, b"TD": self._move_leading,
             b"Tm": self._matrix, b"T*": self._next_line, b"Tj": self._show, b"TJ": self._show_spaced,
             b"'": self._next_show, b'"': self._next_show_spaced, b"Tc": self._char_space,
             b"Tw": self._word_space, b"Tz": self._scale, b"TL": self._leading, b"Ts": self._rise,
-            b"Tr": self._mode, b"g": self._fill_colour, b"rg": self._fill_colour, b"k": self._fill_colour,
-            b"sc": self._fill_in_space, b"scn": self._fill_in_space, b"cs": self._colour_space,
-            b"G": self._stroke_colour, b"RG": self._stroke_colour, b"K": self._stroke_colour,
-            b"SC": self._stroke_in_space, b"SCN": self._stroke_in_space,
-            b"m": self._path_move, b"l": self._path_line, b"c": self._path_curve, b"v": self._path_curve,
-            b"y": self._path_curve, b"h": self._path_close, b"re": self._path_rectangle,
-            b"f": self._paint_fill, b"F": self._paint_fill, b"f*": self._paint_fill_even_odd,
-            b"S": self._paint_stroke, b"s": self._paint_stroke, b"B": self._paint_both, b"b": self._paint_both,
-            b"B*": self._paint_both, b"b*": self._paint_both, b"n": self._paint_nothing,
-            b"W": self._clip, b"W*": self._clip, b"sh": self._shade, b"Do": self._draw,
-            b"INLINE IMAGE": self._inline_image, b"BMC": self._mark_plain, b"BDC": self._mark, b"EMC": self._unmark,
+            b"Tr": self._mode, b"Do": self._draw, b"INLINE IMAGE": self._inline_image,
+            b"BMC": self._mark_plain, b"BDC": self._mark, b"EMC": self._unmark,
         }  # fmt: skip
 
-    def walk(self, contents: ContentStream, resources: DictionaryObject, state: _State, depth: int) -> None:
+    def walk(self, contents: ContentStream, resources: DictionaryObject, state: State, depth: int) -> None:
         """One stream; what was read before it breaks off is kept."""
         outer = self._state, self._stack, self._resources_now, self._depth, self._tm, self._line, self._marks
         self._state, self._stack, self._resources_now, self._depth = state, [], resources, depth
@@ -291,61 +218,9 @@ class _Walker:
             return
         sx, sy = (x1 - x0) / width, (y1 - y0) / height
         fit: Matrix = (sx, 0, 0, sy, x0 - box.x0 * sx, y0 - box.y0 * sy)
-        self._state = _State(multiply(fit, base), self._page, _NO_FONT)
+        self._state = State(multiply(fit, base), self._page, NO_FONT)
         self._resources_now = DictionaryObject()
         self._form(form)
-
-    # Graphics state
-
-    def _save(self, _: list[Any]) -> None:
-        if len(self._stack) < 500:
-            self._stack.append(replace(self._state))
-
-    def _restore(self, _: list[Any]) -> None:
-        if self._stack:
-            self._state = self._stack.pop()
-
-    def _concat(self, operands: list[Any]) -> None:
-        self._state.ctm = multiply(_six(operands), self._state.ctm)
-
-    def _graphics_state(self, operands: list[Any]) -> None:
-        settings = _get(_get(self._resources_now, "/ExtGState"), operands[0])
-        if settings is None:
-            return
-        font = _get(settings, "/Font")
-        if isinstance(font, list) and len(font) == 2:
-            self._state.font = self._fonts.get(font[0].get_object())
-            self._state.font_size = float(font[1])
-        alpha = _get(settings, "/ca")
-        if isinstance(alpha, int | float):
-            self._state.see_through = float(alpha) < 0.02
-
-    def _fill_colour(self, operands: list[Any]) -> None:
-        self._state.fill_space = "/Device"
-        self._state.fill = rgb(operands)
-
-    def _stroke_colour(self, operands: list[Any]) -> None:
-        self._state.stroke = rgb(operands)
-
-    def _colour_space(self, operands: list[Any]) -> None:
-        name = str(operands[0])
-        if not name.startswith("/Device"):
-            space = _get(_get(self._resources_now, "/ColorSpace"), name)
-            name = str(space[0]) if isinstance(space, list) and space else str(space or name)
-        self._state.fill_space = name
-        self._state.fill = None if name == "/Pattern" else BLACK
-
-    def _fill_in_space(self, operands: list[Any]) -> None:
-        space = self._state.fill_space
-        if space in ("/Separation", "/DeviceN"):  # amounts of ink
-            self._state.fill = WHITE if not any(operands) else None
-        elif space in ("/Pattern", "/Indexed", "/Lab"):
-            self._state.fill = None
-        else:
-            self._state.fill = rgb(operands)
-
-    def _stroke_in_space(self, operands: list[Any]) -> None:
-        self._state.stroke = BLACK
 
     # Text state
 
@@ -354,8 +229,8 @@ class _Walker:
 
     def _set_font(self, operands: list[Any]) -> None:
         self._state.font_size = float(operands[1])
-        resource = _get(_get(self._resources_now, "/Font"), operands[0])
-        self._state.font = self._fonts.get(resource) if isinstance(resource, DictionaryObject) else _NO_FONT
+        resource = get(get(self._resources_now, "/Font"), operands[0])
+        self._state.font = self._fonts.get(resource) if isinstance(resource, DictionaryObject) else NO_FONT
 
     def _char_space(self, operands: list[Any]) -> None:
         self._state.char_space = float(operands[0])
@@ -385,7 +260,7 @@ class _Walker:
         self._move(operands)
 
     def _matrix(self, operands: list[Any]) -> None:
-        self._line = self._tm = _six(operands)
+        self._line = self._tm = six(operands)
 
     def _next_line(self, _: list[Any]) -> None:
         self._move([0, -self._state.leading])
@@ -506,7 +381,7 @@ class _Walker:
         self._space = False
         self._joinable = True
 
-    def _hidden(self, state: _State, size: float, x: float, y: float) -> str:
+    def _hidden(self, state: State, size: float, x: float, y: float) -> str:
         if self._unseen:
             return "on a layer that is switched off"
         if state.mode in (3, 7):
@@ -521,64 +396,16 @@ class _Walker:
                 return "in the colour of its background"
         return ""
 
-    # Paths
-
-    def _path_move(self, operands: list[Any]) -> None:
-        self._path.move(*apply(self._state.ctm, float(operands[0]), float(operands[1])))
-
-    def _path_line(self, operands: list[Any]) -> None:
-        self._path.line(*apply(self._state.ctm, float(operands[0]), float(operands[1])))
-
-    def _path_curve(self, operands: list[Any]) -> None:
-        self._path.curve(*apply(self._state.ctm, float(operands[-2]), float(operands[-1])))
-
-    def _path_close(self, _: list[Any]) -> None:
-        self._path.close()
-
-    def _path_rectangle(self, operands: list[Any]) -> None:
-        x, y, width, height = (float(v) for v in operands[:4])
-        self._path.rectangle(box_of(self._state.ctm, x, y, x + width, y + height))
-
-    def _paint_fill(self, _: list[Any], even_odd: bool = False) -> None:
-        if not self._state.see_through and not self._unseen:
-            self._path.fill(self.painted, self._state.fill, self._state.clip, even_odd)
-        self._paint_nothing(_)
-
-    def _paint_fill_even_odd(self, operands: list[Any]) -> None:
-        self._paint_fill(operands, True)
-
-    def _paint_stroke(self, _: list[Any]) -> None:
-        self._path.stroke(self.painted, self._state.stroke, self._state.clip)
-        self._paint_nothing(_)
-
-    def _paint_both(self, operands: list[Any]) -> None:
-        self._path.stroke(self.painted, self._state.stroke, self._state.clip)
-        self._paint_fill(operands)
-
-    def _paint_nothing(self, _: list[Any]) -> None:
-        if self._clip_next:
-            self._clip_next = False
-            bounds = self._path.bounds
-            if bounds is not None:
-                self._state.clip = self._state.clip.within(bounds)
-        self._path.clear()
-
-    def _clip(self, _: list[Any]) -> None:
-        self._clip_next = True
-
-    def _shade(self, _: list[Any]) -> None:
-        self.painted.fill(self._state.clip.within(self._page), None)
-
     # Pictures and forms
 
     def _inline_image(self, _: list[Any]) -> None:
         self.painted.image(box_of(self._state.ctm, 0, 0, 1, 1).within(self._state.clip))
 
     def _draw(self, operands: list[Any]) -> None:
-        drawn = _get(_get(self._resources_now, "/XObject"), operands[0])
+        drawn = get(get(self._resources_now, "/XObject"), operands[0])
         if not isinstance(drawn, StreamObject):
             return
-        if id(_get(drawn, "/OC")) in self._unseen_layers:
+        if id(get(drawn, "/OC")) in self._unseen_layers:
             return
         if drawn.get("/Subtype") == "/Image":
             self.painted.image(box_of(self._state.ctm, 0, 0, 1, 1).within(self._state.clip))
@@ -600,7 +427,7 @@ class _Walker:
         if contents is None:
             self.painted.fill(state.clip.within(self._page), None)
             return
-        resources = _get(form, "/Resources")
+        resources = get(form, "/Resources")
         tag, self._tag = self._tag, None
         self._open_forms.add(id(form))
         path, self._path = self._path, Path()
@@ -624,16 +451,16 @@ class _Walker:
     def _mark(self, operands: list[Any]) -> None:
         properties: Any = operands[1] if len(operands) > 1 else None
         if isinstance(properties, str):
-            properties = _get(_get(self._resources_now, "/Properties"), properties)
+            properties = get(get(self._resources_now, "/Properties"), properties)
         unseen = operands[0] == "/OC" and id(properties) in self._unseen_layers
-        actual = _get(properties, "/ActualText") if isinstance(properties, DictionaryObject) else None
+        actual = get(properties, "/ActualText") if isinstance(properties, DictionaryObject) else None
         if isinstance(actual, bytes):
             actual = actual.decode(
                 "utf-16" if actual[:2] in (b"\xfe\xff", b"\xff\xfe") else "latin-1", "replace"
             )
         self._marks.append((unseen, actual if isinstance(actual, str) else None, len(self.pieces), self._tag))
         self._unseen += unseen
-        number = _get(properties, "/MCID") if isinstance(properties, DictionaryObject) else None
+        number = get(properties, "/MCID") if isinstance(properties, DictionaryObject) else None
         if isinstance(number, int):
             self._tag = int(number)
         self._joinable = self._joinable and actual is None
@@ -668,14 +495,9 @@ def turned(x: float, y: float, angle: int) -> tuple[float, float]:
     return x * cos + y * sin, y * cos - x * sin
 
 
-def _six(operands: list[Any]) -> Matrix:
-    a, b, c, d, e, f = (float(v) for v in operands[:6])
-    return a, b, c, d, e, f
-
-
 def _matrix_of(form: StreamObject) -> Matrix:
-    matrix = _get(form, "/Matrix")
+    matrix = get(form, "/Matrix")
     try:
-        return _six(matrix) if matrix is not None else IDENTITY
+        return six(matrix) if matrix is not None else IDENTITY
     except (TypeError, ValueError):
         return IDENTITY

@@ -172,3 +172,26 @@ def _states_default_width(resource: DictionaryObject) -> bool:
         return "/DW" in resource["/DescendantFonts"][0].get_object()  # type: ignore[index]
     except (KeyError, TypeError, IndexError, AttributeError):
         return False
+
+
+NO_FONT = PdfFont(None)
+
+
+class Fonts:
+    """The fonts of one document, read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, tuple[Any, PdfFont]] = {}
+
+    def get(self, resource: Any) -> PdfFont:
+        known = self._read.get(id(resource))
+        if known is not None:
+            return known[1]
+        try:
+            font = PdfFont(resource)
+        except RecursionError:
+            raise
+        except Exception:  # a broken font: its text cannot be read, the page's other fonts can
+            font = NO_FONT
+        self._read[id(resource)] = (resource, font)
+        return font

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pypdf import PdfReader
 
-from ingest.loaders.pdf_content import sorted_box
+from ingest.loaders.pdf_content import page_box
 from ingest.loaders.pdf_grids import Table
 from ingest.loaders.pdf_lines import Row, Segment
 from ingest.loaders.pdf_page import Page
@@ -68,7 +68,7 @@ def _height(page: Any, node: Any) -> float | None:
     top = node.top
     if not isinstance(top, int | float):
         return None
-    _, _, _, y1 = sorted_box(page.cropbox)
+    _, _, _, y1 = page_box(page)
     return max(0.0, y1 - float(top))
 
 
