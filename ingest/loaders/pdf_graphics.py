@@ -12,6 +12,7 @@ IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 BLACK: Colour = (0.0, 0.0, 0.0)
 WHITE: Colour = (1.0, 1.0, 1.0)
 _MAX_SHAPES = 20_000
+_MAX_LOOKED_AT = 2_000
 _THIN = 3.0
 _ALIKE = 0.06
 
@@ -103,7 +104,9 @@ class Painted:
 
     def behind(self, x: float, y: float) -> Colour | None:
         """The colour text at this place stands on; paper is white."""
-        for box, colour in reversed(self.fills):
+        for n, (box, colour) in enumerate(reversed(self.fills)):
+            if n > _MAX_LOOKED_AT:
+                return None
             if box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1:
                 return colour
         return WHITE

@@ -18,7 +18,7 @@ from ingest.loaders.registry import load_bytes
 from rag.core.errors import EncryptedFile, LoadError, NoText
 from rag.core.types import BlockKind, LoadedDocument
 
-Draw = Callable[[Canvas], None]
+Draw = Callable[[Canvas], object]
 WIDTH, HEIGHT = letter
 STORY = (
     "The night shift checks the pumps twice and writes the pressure of each into the log before the "
@@ -252,7 +252,7 @@ def test_rows_that_line_up_are_a_table_without_any_lines() -> None:
 
 
 def test_prose_is_not_taken_for_a_table() -> None:
-    loaded = read(make(lambda canvas: column(canvas, 72, 740, PROSE * 3, 13) and None))
+    loaded = read(make(lambda canvas: column(canvas, 72, 740, PROSE * 3, 13)))
     assert all(block.kind is BlockKind.PARAGRAPH for block in loaded.blocks)
 
 
