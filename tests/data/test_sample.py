@@ -7,7 +7,6 @@ import re
 import runpy
 from collections import Counter
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,6 @@ KINDS = {
     "follow_up",
     "unanswerable",
 }
-WITHOUT_LOADER = {
-    suffix
-    for suffix, module in ((".docx", "docx"), (".pptx", "pptx"), (".xlsx", "sheets"))
-    if find_spec(f"ingest.loaders.{module}") is None
-}
-"""Formats whose loader is still to come: the texts they are made of stand in."""
 _ZEROS = re.compile(r"(?<![\d.])(\d+)\.(\d*?)0+(?![\d.])")
 _MARKUP = re.compile(r"[|*_`#>\\•]|-{2,}")
 
@@ -52,8 +45,6 @@ def plain(text: str) -> str:
 @cache
 def text_of(source: str) -> str:
     path = CORPUS / source
-    if path.suffix in WITHOUT_LOADER:
-        return plain((DATA / "src" / f"{source}.md").read_text(encoding="utf-8"))
     return plain(load_bytes(path.read_bytes(), path, name=source).text)
 
 
@@ -70,11 +61,7 @@ def test_there_are_at_least_40_documents_over_at_least_8_formats() -> None:
     assert len({path.suffix for path in DOCUMENTS}) >= 8
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in DOCUMENTS if path.suffix not in WITHOUT_LOADER],
-    ids=lambda path: path.relative_to(CORPUS).as_posix(),
-)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(CORPUS).as_posix())
 def test_every_document_loads_without_a_warning(path: Path) -> None:
     assert load_bytes(path.read_bytes(), path, name=path.name).warnings == ()
 
