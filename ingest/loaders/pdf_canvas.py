@@ -42,6 +42,9 @@ class State:
     stroke: Colour | None = BLACK
     fill_space: str = "/DeviceGray"
     see_through: bool = False
+    """Nothing at all is seen of what is painted."""
+    blended: bool = False
+    """What is behind shines through, so that nobody knows the colour seen."""
 
 
 def get(holder: Any, key: str) -> Any:
@@ -110,6 +113,10 @@ class Canvas:
         alpha = get(settings, "/ca")
         if isinstance(alpha, int | float):
             self._state.see_through = float(alpha) < 0.02
+            self._state.blended = float(alpha) < 0.95
+        mode = get(settings, "/BM")
+        if mode is not None and mode not in ("/Normal", "/Compatible"):
+            self._state.blended = True
 
     def _fill_colour(self, operands: list[Any]) -> None:
         self._state.fill_space = "/Device"
@@ -158,7 +165,8 @@ class Canvas:
 
     def _paint_fill(self, _: list[Any], even_odd: bool = False) -> None:
         if not self._state.see_through and not self._unseen:
-            self._path.fill(self.painted, self._state.fill, self._state.clip, even_odd)
+            colour = None if self._state.blended else self._state.fill
+            self._path.fill(self.painted, colour, self._state.clip, even_odd)
         self._paint_nothing(_)
 
     def _paint_fill_even_odd(self, operands: list[Any]) -> None:

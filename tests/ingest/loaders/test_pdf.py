@@ -319,6 +319,17 @@ def test_white_text_on_a_dark_bar_is_read() -> None:
     assert not loaded.warnings
 
 
+def test_text_on_a_box_that_shines_through_is_read() -> None:
+    def box(canvas: Canvas) -> None:
+        canvas.setFillColorRGB(0, 0, 0.6)
+        canvas.setFillAlpha(0.2)
+        canvas.rect(60, 490, 300, 30, stroke=0, fill=1)
+        canvas.setFillAlpha(1)
+        canvas.drawString(72, 500, "Emergency numbers")
+
+    assert "Emergency numbers" in hidden(box).text
+
+
 def test_the_text_layer_of_a_scan_is_read_although_it_is_invisible() -> None:
     assert "secret instruction" in read(make(_invisible)).text
 
