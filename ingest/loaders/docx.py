@@ -15,7 +15,7 @@ from ingest.loaders.archive import open_zip
 from ingest.loaders.docx_inline import Inline, Piece, written
 from ingest.loaders.docx_styles import Style, W, numbering_of, read_numbering, read_styles
 from ingest.loaders.markdown import document_from_markdown
-from ingest.loaders.ole import refuse_encrypted
+from ingest.loaders.ole import decrypted
 from ingest.loaders.ooxml_parts import Package, core_properties
 from ingest.loaders.pptx_chart import chart_table
 from ingest.loaders.tables import markdown_table
@@ -40,7 +40,7 @@ class DocxLoader:
     media_types = (_DOCX,)
 
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
-        refuse_encrypted(data, path.name)
+        data = decrypted(data, path.name, passwords)
         with open_zip(data, path.name) as archive:
             package = Package(archive, path.name)
             body = _Body(package)
@@ -104,7 +104,10 @@ class _Body:
             if style.is_title and text and self.title is None:
                 self.title = text
             if text:
-                yield Part("paragraph", markup.heading(1 if style.is_title else style.heading or 1, text))
+                number = self._heading_number(node, style)
+                yield Part(
+                    "paragraph", markup.heading(1 if style.is_title else style.heading or 1, number + text)
+                )
         else:
             yield from self._body_text(node, style, written(pieces))
         for box in inline.boxes:
@@ -114,6 +117,13 @@ class _Body:
             yield from (Part("paragraph", text) for text in (chart_table(chart) if chart is not None else ()))
         for kind, key in inline.notes:
             yield from self._note(kind, key, depth)
+
+    def _heading_number(self, node: etree._Element, style: Style) -> str:
+        number, level = numbering_of(node.find(f"{W}pPr")) or style.numbering or ("0", 0)
+        if not number and style.numbering:
+            number = style.numbering[0]
+        shown = self.numbering.heading_number(number, level)
+        return f"{shown} " if shown else ""
 
     def _body_text(self, node: etree._Element, style: Style, text: str) -> Iterator[Part]:
         own = numbering_of(node.find(f"{W}pPr"))

@@ -136,7 +136,7 @@ def written(pieces: list[Piece], *, emphasised: bool = True) -> str:
     """The pieces as one run of Markdown; emphasis and links go around runs of pieces that share them."""
     parts: list[str] = []
     for shape, group in groupby(pieces, key=lambda piece: piece._replace(text="")):
-        text = "".join(piece.text for piece in group)
+        text = (" " if shape.raw else "").join(piece.text for piece in group)
         if not shape.raw and emphasised and text.strip():
             if shape.struck:
                 text = markup.emphasis(text, "~~")

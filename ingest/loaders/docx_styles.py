@@ -12,6 +12,7 @@ _HEADING = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|
 _CODE = re.compile(r"(?:source ?code|code(?: ?block)?|html preformatted|preformatted(?: text)?|verbatim|macro text)", re.I)  # fmt: skip
 _MONOSPACED = re.compile(r"courier|consolas|mono\b|menlo|lucida console", re.I)
 _MAX_INHERITANCE = 20
+_PLACE = re.compile(r"%(\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class Numbering:
     formats: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     """(numbering id, level) → (format, start)"""
     abstract: dict[str, str] = field(default_factory=dict)
+    patterns: dict[tuple[str, int], str] = field(default_factory=dict)
+    """How a level writes its number: "%1.%2"."""
     restarts: set[str] = field(default_factory=set)
     _counts: dict[tuple[str, int], int] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
@@ -123,15 +126,34 @@ class Numbering:
         self._counts[home, level] = self._counts.get((home, level), start - 1) + 1
         return f"{self._counts[home, level]}."
 
+    def heading_number(self, number: str, level: int) -> str:
+        """As a reader sees it before the heading: "1.2"; "" where it has none."""
+        if (number, level) not in self.formats or self.mark(number, level) == "*":
+            return ""
+        home = self.abstract.get(number, number)
+
+        def count(match: re.Match[str]) -> str:
+            at = int(match.group(1)) - 1
+            value = self._counts.get((home, at), self.formats.get((number, at), ("", 1))[1])
+            return _in_format(value, self.formats.get((number, at), ("decimal", 1))[0])
+
+        return _PLACE.sub(count, self.patterns.get((number, level), "")).strip()
+
 
 def read_numbering(root: etree._Element | None) -> Numbering:
     found = Numbering()
     if root is None:
         return found
     levels: dict[str, dict[int, tuple[str, int]]] = {}
+    patterns: dict[str, dict[int, str]] = {}
     for one in root.iter(f"{W}abstractNum"):
         levels[one.get(f"{W}abstractNumId") or ""] = {
             int(level.get(f"{W}ilvl") or 0): _level(level) for level in one.iter(f"{W}lvl")
+        }
+        patterns[one.get(f"{W}abstractNumId") or ""] = {
+            int(level.get(f"{W}ilvl") or 0): text.get(f"{W}val") or ""
+            for level in one.iter(f"{W}lvl")
+            if (text := level.find(f"{W}lvlText")) is not None
         }
     for one in root.iter(f"{W}num"):
         number = one.get(f"{W}numId") or ""
@@ -140,6 +162,7 @@ def read_numbering(root: etree._Element | None) -> Numbering:
         found.abstract[number] = key
         for at, (kind, start) in levels.get(key, {}).items():
             found.formats[number, at] = (kind, start)
+            found.patterns[number, at] = patterns[key].get(at, "")
         for override in one.findall(f"{W}lvlOverride"):
             found.restarts.add(number)
             begin = override.find(f"{W}startOverride")
@@ -154,3 +177,19 @@ def _level(level: etree._Element) -> tuple[str, int]:
     return (kind.get(f"{W}val") or "bullet") if kind is not None else "decimal", integer(
         level.find(f"{W}start"), 1
     )
+
+
+def _in_format(value: int, kind: str) -> str:
+    if kind in ("upperLetter", "lowerLetter") and 1 <= value <= 26:
+        return chr((64 if kind == "upperLetter" else 96) + value)
+    if kind in ("upperRoman", "lowerRoman") and 1 <= value < 4000:
+        digits, left = "", value
+        for worth, sign in _ROMAN:
+            digits += sign * (left // worth)
+            left %= worth
+        return digits if kind == "upperRoman" else digits.lower()
+    return str(value)
+
+
+_ROMAN = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"),
+          (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))  # fmt: skip

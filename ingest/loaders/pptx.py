@@ -12,7 +12,7 @@ from typing import Any
 from ingest.loaders.archive import open_zip
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading, image, link, one_line, paragraph
-from ingest.loaders.ole import refuse_encrypted
+from ingest.loaders.ole import decrypted
 from ingest.loaders.pptx_chart import chart_table
 from ingest.loaders.pptx_comments import comments_of
 from ingest.loaders.tables import markdown_table
@@ -33,7 +33,7 @@ class PptxLoader:
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
         from pptx import Presentation
 
-        refuse_encrypted(data, path.name)
+        data = decrypted(data, path.name, passwords)
         open_zip(data, path.name).close()  # refuses what would unpack to too much
         try:
             deck = Presentation(io.BytesIO(data))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.loaders.archive import open_zip
 from ingest.loaders.markup import heading, paragraph
-from ingest.loaders.ole import refuse_encrypted
+from ingest.loaders.ole import decrypted
 from ingest.loaders.parts import document_from_parts
 from ingest.loaders.tables import markdown_table
 from rag.core.errors import EncryptedFile, LoadError, NoText
@@ -32,7 +32,7 @@ class SheetsLoader:
 
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
         """The page of a block is its sheet's number."""
-        refuse_encrypted(data, path.name)
+        data = decrypted(data, path.name, passwords)
         if data.startswith(_ZIP):
             open_zip(data, path.name).close()  # refuses what would unpack to too much
         parts: list[str] = []
