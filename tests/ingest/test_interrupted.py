@@ -97,7 +97,7 @@ def test_a_killed_ingest_can_always_be_gone_on_with(
     encoder.embed(["The encoder is converted already."], "document")
     rng = random.Random(11)
     arguments: list[str | Path] = [tmp_path / "store", cache, docs.path, "ingest"]
-    assert killed_often(arguments, 6, rng, lambda: change(docs, rng)) >= 2
+    assert killed_often(arguments, 5, rng, lambda: change(docs, rng)) >= 1
     interrupted = open_store(chunk_tokens=64)
     interrupted.ingest([docs.path])
     assert_healthy(interrupted)
@@ -116,7 +116,7 @@ def test_a_killed_reindex_can_be_gone_on_with(
     with open_store(chunk_tokens=64) as footnote:
         footnote.ingest([docs.path])
     arguments: list[str | Path] = [tmp_path / "store", cache, docs.path, "reindex"]
-    killed_often(arguments, 3, rng, lambda: None)
+    killed_often(arguments, 2, rng, lambda: None)
     again = open_store(chunk_tokens=32)
     again.reindex()
     again.ingest([docs.path])

@@ -15,6 +15,7 @@ import pytest
 import ingest.plan
 import ingest.sync
 from ingest.embed.onnx_backend import OnnxEmbedder
+from ingest.loaders import registry
 from ingest.prepare import PathVanished, read_whole
 from rag.core.errors import (
     EmbedderError,
@@ -674,3 +675,35 @@ def test_an_upload_that_could_not_be_finished_is_not_kept(
     with pytest.raises(StoreError, match="on fire"):
         footnote.add_upload("newt.txt", b"Newts live in ponds.\n")
     assert not (tmp_path / "store" / "uploads" / "default" / "newt.txt").exists()
+
+
+# What a run trusts
+
+
+def test_a_new_version_of_a_loader_reads_its_files_again(
+    counting: Footnote, docs: Folder, embedded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting.ingest([docs.animals()])
+    embedded.clear()
+    monkeypatch.setitem(registry._VERSIONS, "text/plain", 99)
+    report = counting.ingest([docs.path])
+    assert sorted(report.changed) == ["mammals/beaver.txt", "mammals/otter.txt"]
+    assert (report.n_parsed, embedded) == (2, [])
+    assert counting.ingest([docs.path]).n_unchanged == 3
+
+
+def test_a_document_that_the_index_has_lost_is_read_again(store: Footnote, docs: Folder) -> None:
+    store.ingest([docs.animals()])
+    with store.store.catalog.writing() as db:
+        db.execute("UPDATE generation SET state = 'dead' WHERE uri = 'mammals/otter.txt'")
+    assert store.ingest([docs.path]).n_parsed == 1
+    assert "night" in found_by_meaning(store, "otter", k=1)[0]
+
+
+def test_many_runs_leave_no_connections_open(store: Footnote, docs: Folder) -> None:
+    docs.animals()
+    store.ingest([docs.path])
+    n_open = len(store.store.catalog._opened)
+    for _ in range(3):
+        store.ingest([docs.path])
+    assert len(store.store.catalog._opened) == n_open

@@ -68,9 +68,9 @@ def test_a_watched_store_that_lies_in_its_own_folder_comes_to_rest(open_store: o
     watching.start()
     try:
         wait_for(lambda: len(reports) >= 1)
-        time.sleep(2)
+        time.sleep(1.2)
         n_reports = len(reports)
-        time.sleep(1.5)
+        time.sleep(1)
         assert len(reports) == n_reports == 1
     finally:
         stop.set()

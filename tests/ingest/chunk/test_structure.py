@@ -99,7 +99,7 @@ def texts(document: LoadedDocument, max_tokens: int = 64, **options: Any) -> lis
     return [document.text[c.start : c.end] for c in chunked(document, max_tokens, **options)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=120)
 @given(MARKDOWN, st.integers(16, 160), TOKENIZERS, st.booleans())
 def test_every_chunk_fits_the_encoder_and_nothing_is_lost(
     markdown: str, max_tokens: int, tokenizer: ChunkTokenizer, prefix: bool

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were waited before each new try; no test waits for them."""
     waited: list[float] = []
-    monkeypatch.setattr(remote_backend.time, "sleep", waited.append)
+    monkeypatch.setattr(remote_backend, "time", SimpleNamespace(sleep=waited.append))
     return waited
 
 

@@ -40,7 +40,7 @@ def theirs() -> Any:
     return AutoTokenizer.from_pretrained(str(built_in_folder()))  # type: ignore[no-untyped-call]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(text=TEXTS)
 def test_counts_and_ids_equal_those_of_sentence_transformers(theirs: Any, text: str) -> None:
     mine = load_tokenizer("onnx", BUILT_IN)
@@ -50,7 +50,7 @@ def test_counts_and_ids_equal_those_of_sentence_transformers(theirs: Any, text: 
     assert mine.count(text) + mine.n_special == len(ids)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(text=TEXTS)
 def test_tiktokens_spans_lie_in_order_and_cover_the_text(text: str) -> None:
     tokenizer = TiktokenTokenizer()
