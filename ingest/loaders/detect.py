@@ -228,6 +228,9 @@ def _zip(name: str, data: bytes) -> str:
     return "application/zip"
 
 
+_ENCRYPTED = {".xlsx": "spreadsheetml.sheet", ".xlsm": "spreadsheetml.sheet", ".pptx": "presentationml.presentation"}
+
+
 def _ole(name: str, data: bytes, suffix: str) -> str:
     # Stream names in the container's directory are UTF-16.
     if "__substg1.0_".encode("utf-16-le") in data:
@@ -235,7 +238,8 @@ def _ole(name: str, data: bytes, suffix: str) -> str:
     if "Workbook".encode("utf-16-le") in data or "Book".encode("utf-16-le") in data:
         return "application/vnd.ms-excel"
     if "EncryptedPackage".encode("utf-16-le") in data:
-        raise LoadError(f"{name} is an encrypted office document; save it without a password.", path=name)
+        # What is inside can be seen only once it is decrypted.
+        return _OOXML + _ENCRYPTED.get(suffix, "wordprocessingml.document")
     raise UnsupportedFormat(
         f"{name} is an old office document ({suffix or 'OLE'}); save it as .docx, .pptx or .pdf.", path=name
     )
