@@ -60,14 +60,14 @@ class StructureChunker:
         whole = _fitting_blocks(units, blocks, room)
         costs = [0.0, *(_cut_cost(a, b, blocks, whole) for a, b in pairwise(units))]
         sizes = [unit.size for unit in units]
-        before = 0
+        chunk_before = 0
         for first, last in segment(sizes, costs, room, self._repeated(document.text, blocks, units, room)):
-            begin = self._with_overlap(units, blocks, (before, first, last), room)
-            before = first
+            begin = self._with_overlap(units, blocks, (chunk_before, first, last), room)
             spans = list(self._spans(document, blocks, units[begin:last]))
             if begin < first and len(spans) > 1:
                 # Not a chunk more for the overlap's sake, perhaps one of nothing else.
                 spans = list(self._spans(document, blocks, units[first:last]))
+            chunk_before = spans[-1].start
             yield from spans
 
     def _repeated(self, text: str, blocks: list[Block], units: list[Unit], room: int) -> list[int]:
@@ -83,12 +83,12 @@ class StructureChunker:
     def _with_overlap(
         self, units: list[Unit], blocks: list[Block], place: tuple[int, int, int], room: int
     ) -> int:
-        """``place``: where the chunk before begins, where this one begins and ends. Nothing is taken from
+        """``place``: the character where the chunk before begins, the units of this one. Nothing is taken from
         another section, under whose heading the chunk would then be filed, and never the whole chunk before."""
-        before, first, last = place
+        chunk_before, first, last = place
         section = blocks[units[first].block].heading_path
         spare = min(self._overlap_tokens, room - sum(unit.size for unit in units[first:last]))
-        while first - 1 > before and units[first - 1].size <= spare:
+        while first > 0 and units[first - 1].start > chunk_before and units[first - 1].size <= spare:
             if blocks[units[first - 1].block].heading_path != section:
                 break
             first -= 1
