@@ -102,7 +102,8 @@ async def answer(
     ranked, weights, sureness = await off_loop(_support, query, retrieval, packed, scope, parts)
     clock.lap("confidence")
     draft = _Draft(
-        cite.Verifier(packed.sources, asked, retrieval.hits), "llm" if parts.chat else "extractive"
+        cite.Verifier(packed.sources, asked, lambda source: parts.index.source_blocks(scope, source)),
+        "llm" if parts.chat else "extractive",
     )
     abstains = not packed.sources or sureness < settings.abstain_below
 

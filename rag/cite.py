@@ -9,6 +9,7 @@ Language Generation Models"), made deterministic: no model judges another.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,7 +19,7 @@ from rag import lexicon
 from rag.agree import Support, clauses, contradicts, is_in, judge
 from rag.core.plain import plain
 from rag.core.text import sentence_spans
-from rag.core.types import AnswerSentence, Citation, Hit, PackedSource, Verdict
+from rag.core.types import AnswerSentence, Block, Citation, PackedSource, Verdict
 from rag.passages import Unit, opens_with_pronoun, units
 from rag.terms import Terms, terms_of
 
@@ -73,10 +74,19 @@ class Checked:
 class Verifier:
     """Verifies the sentences of one answer in order, numbering citations as they appear."""
 
-    def __init__(self, sources: Sequence[PackedSource], question: str = "", hits: Sequence[Hit] = ()) -> None:
-        """``hits``: what the sources were packed from; they tell the page and headings of each quote."""
+    def __init__(
+        self,
+        sources: Sequence[PackedSource],
+        question: str = "",
+        blocks_of: Callable[[str], Sequence[Block]] | None = None,
+    ) -> None:
+        """``blocks_of``: the block map of a document by its id; it tells the page and headings of each quote."""
         self._sources = {source.number: source for source in sources}
-        self._hits = hits
+        self._blocks: dict[str, Sequence[Block]] = {}
+        for source in sources if blocks_of is not None else ():
+            key = source.source.id
+            if key not in self._blocks and blocks_of is not None:
+                self._blocks[key] = blocks_of(key)
         self._evidence: dict[int, list[Evidence]] = {}
         self._question = terms_of(question)
         self._numbers: dict[tuple[str, int, int], int] = {}
@@ -184,8 +194,12 @@ class Verifier:
 
     def _evidence_of(self, number: int) -> list[Evidence]:
         if number not in self._evidence:
-            self._evidence[number] = evidence_of(self._sources[number], self._hits)
+            self._evidence[number] = self._read(number)
         return self._evidence[number]
+
+    def _read(self, number: int) -> list[Evidence]:
+        source = self._sources[number]
+        return evidence_of(source, self._blocks.get(source.source.id, ()))
 
     def _known_words(self) -> frozenset[str]:
         """Every stem of every packed source: a capitalised word that is in none of them is an invented name."""
@@ -209,7 +223,7 @@ class Verifier:
             fresh = key not in self._numbers
             marker = self._numbers.setdefault(key, len(self._numbers) + 1)
             source = one.source
-            page, heading_path = place_of(source, one.start, self._hits)
+            page, heading_path = place_of(source, one.start, self._blocks.get(source.source.id, ()))
             citation = Citation(
                 marker=marker,
                 source=source.source.uri,
@@ -248,32 +262,32 @@ def _order(pair: tuple[Evidence, Support], cited: Sequence[int]) -> tuple[float,
     )
 
 
-def place_of(source: PackedSource, start: int, hits: Sequence[Hit]) -> tuple[int | None, tuple[str, ...]]:
-    """(page, headings) of a character of a document: of the chunk it is in, for a passage may span several."""
-    for hit in hits:
-        if hit.source.id == source.source.id and hit.chunk.start <= start < hit.chunk.end:
-            return hit.chunk.page, hit.chunk.heading_path
-    return source.page, source.heading_path
+def place_of(source: PackedSource, start: int, blocks: Sequence[Block]) -> tuple[int | None, tuple[str, ...]]:
+    """(page, headings) of a character of a document: of its block, for a passage may span several sections."""
+    at = bisect_right(blocks, start, key=lambda block: block.start) - 1
+    if at < 0:
+        return source.page, source.heading_path
+    return blocks[at].page, blocks[at].heading_path
 
 
-def evidence_of(source: PackedSource, hits: Sequence[Hit] = ()) -> list[Evidence]:
+def evidence_of(source: PackedSource, blocks: Sequence[Block] = ()) -> list[Evidence]:
     """Everything of a passage that can be quoted: each unit, and each sentence that opens with a pronoun
     together with the one before it. Other sentences are not joined: two true halves can make one false whole.
     """
     pieces = [unit for unit in units(source.text) if unit.kind != "heading"] or list(units(source.text))
-    found = [_evidence(source, unit.start, unit.end, unit, hits) for unit in pieces]
+    found = [_evidence(source, unit.start, unit.end, unit, blocks) for unit in pieces]
     for first, second in pairwise(pieces):
         if (
             first.kind in ("sentence", "item")
             and second.kind == first.kind
             and opens_with_pronoun(plain(source.text[second.start : second.end]))
         ):
-            found.append(_evidence(source, first.start, second.end, first, hits))
+            found.append(_evidence(source, first.start, second.end, first, blocks))
     return found
 
 
-def _evidence(source: PackedSource, start: int, end: int, unit: Unit, hits: Sequence[Hit]) -> Evidence:
-    around = "\n".join([source.source.title, *place_of(source, source.start + start, hits)[1]])
+def _evidence(source: PackedSource, start: int, end: int, unit: Unit, blocks: Sequence[Block]) -> Evidence:
+    around = "\n".join([source.source.title, *place_of(source, source.start + start, blocks)[1]])
     if unit.intro is not None:
         around += "\n" + source.text[slice(*unit.intro)]
     context = terms_of(plain(around))

@@ -12,11 +12,12 @@ import numpy as np
 from ingest.store import exact
 from ingest.store.catalog import Catalog, IndexRow
 from ingest.store.filters import matching_chunks
+from ingest.store.generations import stored_document
 from ingest.store.packing import unpack_text
 from ingest.store.schema import words_table
 from rag.core.errors import FingerprintMismatch, UnknownKnowledgeBase, UnknownSource
 from rag.core.protocols import Vectors, VectorStore
-from rag.core.types import Chunk, Hit, Scope, Source
+from rag.core.types import Block, Chunk, Hit, Scope, Source
 
 # Where a filter leaves at most this many chunks they are scored exactly; above, the index is searched wider.
 _EXACT_CHUNKS = 20_000
@@ -176,9 +177,15 @@ class StoreIndex:
         return [_hit(rows[chunk], score) for chunk, score in scored if chunk in rows]
 
     def source_text(self, scope: Scope, source_id: str) -> str:
+        return unpack_text(self._live_row(scope, source_id)["text"])
+
+    def source_blocks(self, scope: Scope, source_id: str) -> Sequence[Block]:
+        return stored_document(self._live_row(scope, source_id)).blocks
+
+    def _live_row(self, scope: Scope, source_id: str) -> sqlite3.Row:
         with self._catalog.reading() as db:
-            row = db.execute(
-                "SELECT text FROM generation WHERE idx_id = ? AND source_id = ? AND state = 'live'",
+            row: sqlite3.Row | None = db.execute(
+                "SELECT * FROM generation WHERE idx_id = ? AND source_id = ? AND state = 'live'",
                 (self.index_of(scope).id, source_id),
             ).fetchone()
         if row is None:
@@ -187,7 +194,7 @@ class StoreIndex:
                 "'footnote sources' lists them.",
                 source=source_id,
             )
-        return unpack_text(row["text"])
+        return row
 
     def pending_vectors(self, scope: Scope) -> int:
         with self._catalog.reading() as db:

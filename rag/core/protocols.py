@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.core.types import (
+    Block,
     ChatEvent,
     ChatRequest,
     ChunkSpan,
@@ -110,6 +111,10 @@ class ChunkIndex(Protocol):
 
     def source_text(self, scope: Scope, source_id: str) -> str:
         """The canonical text of a live source. Raises ``UnknownSource``."""
+        ...
+
+    def source_blocks(self, scope: Scope, source_id: str) -> Sequence[Block]:
+        """The block map of a live source's text, in order. Raises ``UnknownSource``."""
         ...
 
     def document_frequency(self, scope: Scope, terms: Sequence[str]) -> tuple[int, dict[str, int]]:

@@ -11,7 +11,7 @@ from rag.core.errors import UnknownSource
 from rag.core.protocols import ChatModel, Vectors
 from rag.core.settings import Settings
 from rag.core.text import sentence_spans
-from rag.core.types import Chunk, Hit, PackedSource, Retrieval, Scope, Source
+from rag.core.types import Block, Chunk, Hit, PackedSource, Retrieval, Scope, Source
 from rag.terms import stem
 
 HANDBOOK = """# Leave
@@ -117,6 +117,9 @@ class MemoryIndex:
         if source_id not in self._texts:
             raise UnknownSource(f"There is no document {source_id}.", source=source_id)
         return self._texts[source_id]
+
+    def source_blocks(self, scope: Scope, source_id: str) -> Sequence[Block]:
+        return ()
 
     def document_frequency(self, scope: Scope, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
         return len(self._words), {
