@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rag import cite, confidence, extractive, pack, prompt, rewrite, tokens
-from rag.core.errors import ChatError
+from rag.core.errors import ChatError, ContextOverflow
 from rag.core.protocols import ChatModel, ChunkIndex, Embedder, Retriever
 from rag.core.settings import Settings
 from rag.core.types import (
@@ -36,21 +36,16 @@ from rag.core.types import (
 from rag.core.types import (
     Final as FinalEvent,
 )
+from rag.fit import Fitted, fit
 from rag.guard.question import checked_question
+from rag.guard.refusal import says_unknown
 from rag.offload import off_loop
 from rag.terms import terms_of
 
 ABSTENTION: Final = "The documents don't say."
 _N_CLOSEST = 3
 _NEAR = 0.5
-_UNKNOWN = re.compile(
-    r"\b(?:documents?|sources?|context|passages?|texts?|provided information)\b[^.]{0,40}\b(?:don['’]?t|do not|does not|doesn['’]?t|did not)\s+"
-    r"(?:\w+\s+){0,2}(?:say|mention|contain|provide|specify|state|include|hold|answer|cover|have|address)"
-    r"|\bI (?:don['’]?t|do not) (?:know|have (?:enough |any |that |this )?(?:information|context|details?))"
-    r"|\b(?:no|not enough|insufficient) (?:relevant )?information\b|\b(?:is|are) not (?:mentioned|specified|stated|provided|covered|included) in the\b"
-    r"|\bI(?:['’]m| am) (?:unable|not able|sorry)|\bI can(?:not|['’]t) (?:answer|find|determine)|(?:Dokumente|Quellen) (?:sagen|enthalten|geben)[^.]{0,40}(?:nicht|keine)",
-    re.IGNORECASE,
-)
+_WHOLE = re.compile(r"[.!?…:;。！？][\"'”’»)*_]*\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +72,7 @@ class _Draft:
     says_unknown: bool = False
     usage: Usage = field(default_factory=Usage)
     notices: list[str] = field(default_factory=list)
+    chat_error: str | None = None
     cost_usd: float = 0.0
 
 
@@ -95,7 +91,8 @@ async def answer(
     retrieval = await off_loop(parts.retriever.retrieve, query, scope, settings.context_hits)
     clock.lap("retrieve")
     template = prompt.load_prompt(settings.prompt)
-    packed = await off_loop(_packed, asked, query, retrieval, template, history, scope, parts)
+    fitted = await off_loop(_fitted, asked, query, retrieval, template, history, scope, parts)
+    packed = fitted.packed
     clock.lap("pack")
     yield Retrieved(retrieval, packed)
 
@@ -108,22 +105,23 @@ async def answer(
     abstains = not packed.sources or sureness < settings.abstain_below
 
     if not abstains and parts.chat is not None:
-        messages = template.messages(asked, packed.sources, history)
         try:
-            async with aclosing(_generated(parts.chat, messages, settings, draft)) as sentences:
+            _tell_what_did_not_fit(fitted, draft, settings)
+            async with aclosing(_generated(parts.chat, fitted.messages, settings, draft)) as sentences:
                 async for sentence in sentences:
                     yield sentence
         except ChatError as exc:
-            draft.notices.append(
-                f"{exc} The answer below quotes the documents instead."
-                if not draft.shown
-                else f"{exc} The answer stops there."
-            )
+            draft.chat_error = exc.code
+            goes_on = "The answer stops there." if draft.shown else "The documents are quoted instead."
+            draft.notices.append(f"{exc} {goes_on}")
         abstains = draft.says_unknown and not draft.shown
-        if not abstains and not draft.shown and draft.withheld:
-            draft.notices.append(
-                "No source supports what the chat model wrote; the answer quotes the documents instead."
+        if not abstains and not draft.shown and draft.chat_error is None:
+            why = (
+                "No source supports what the chat model wrote"
+                if draft.withheld
+                else "The chat model gave no answer"
             )
+            draft.notices.append(f"{why}; the documents are quoted instead.")
     clock.lap("generate")
 
     if not abstains and not draft.shown:
@@ -155,11 +153,12 @@ async def answer(
             timings_ms={**retrieval.timings_ms, **clock.total()},
             trace_id=uuid.uuid4().hex,
             prompt_version=template.version if parts.chat is not None else None,
+            chat_error=draft.chat_error,
         )
     )
 
 
-def _packed(
+def _fitted(
     asked: str,
     query: str,
     retrieval: Retrieval,
@@ -167,18 +166,34 @@ def _packed(
     history: Sequence[Message],
     scope: Scope,
     parts: AnswerParts,
-) -> PackedContext:
+) -> Fitted:
+    """The sources, and the prompt they are in where a chat model reads them."""
     settings = parts.settings
-    if parts.chat is None:
-        counter: tokens.TiktokenCounter | tokens.EstimatedCounter = tokens.EstimatedCounter()
-        room = settings.context_tokens
-    else:
+
+    def text_of(source_id: str) -> str:
+        return parts.index.source_text(scope, source_id)
+
+    if parts.chat is not None:
         counter = tokens.TiktokenCounter(parts.chat.name)
-        n_fixed = tokens.count_messages(counter, template.messages(asked, (), history))
-        room = pack.budget_tokens(settings, counter, n_fixed)
-    return pack.pack(
-        query, retrieval.hits, lambda source_id: parts.index.source_text(scope, source_id), counter, room
-    )
+        fitted = fit(asked, query, retrieval.hits, template, history, text_of, counter, settings)
+        if fitted.messages or not retrieval.hits:
+            return fitted
+    packed = pack.pack(query, retrieval.hits, text_of, tokens.EstimatedCounter(), settings.context_tokens)
+    return Fitted(packed, ())
+
+
+def _tell_what_did_not_fit(fitted: Fitted, draft: _Draft, settings: Settings) -> None:
+    """Raises ``ContextOverflow`` where there is no prompt to send."""
+    if not fitted.messages:
+        raise ContextOverflow(
+            f"The question leaves no room for sources in the chat model's window of {settings.llm_context_tokens} tokens; "
+            "shorten it, or raise llm_context_tokens.",
+        )
+    if fitted.n_turns_left_out:
+        draft.notices.append(
+            f"The chat model did not see the first {fitted.n_turns_left_out} turns of the conversation, which do not fit "
+            "its window."
+        )
 
 
 def _support(
@@ -208,36 +223,55 @@ async def _generated(
         max_tokens=settings.answer_tokens,
         timeout_s=settings.llm_timeout_s,
     )
-    n_written = 0
-    async with aclosing(chat.stream(request)) as events:  # type: ignore[type-var]
-        async for event in events:
-            if isinstance(event, Usage):
-                draft.usage = event
-            elif isinstance(event, Delta | Done):
-                pieces = stream.feed(event.text) if isinstance(event, Delta) else stream.close()
-                n_written += len(event.text) if isinstance(event, Delta) else 0
+    written: list[str] = []
+    try:
+        async with aclosing(chat.stream(request)) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, Usage):
+                    draft.usage = event
+                    continue
+                if isinstance(event, Delta):
+                    written.append(event.text)
+                    pieces = stream.feed(event.text)
+                else:
+                    pieces = _finished(stream.close(), event, draft, settings)
                 for raw in pieces:
-                    if _UNKNOWN.search(raw):
-                        draft.says_unknown = True
-                        continue
                     checked = await off_loop(draft.verifier.check, raw)
-                    if (released := _take(draft, checked, settings)) is not None:
+                    if checked.sentence.verdict is Verdict.UNSUPPORTED and says_unknown(raw):
+                        draft.says_unknown = True
+                    elif (released := _take(draft, checked, settings)) is not None:
                         yield released
-    if draft.usage == Usage():
-        counter = tokens.TiktokenCounter(chat.name)
-        draft.usage = Usage(tokens.count_messages(counter, messages), -(-n_written // 4), estimated=True)
+    finally:
+        if written and draft.usage == Usage():  # a stream that breaks off has cost something too
+            counter = tokens.TiktokenCounter(chat.name)
+            n_out = counter.count("".join(written))
+            draft.usage = Usage(tokens.count_messages(counter, messages), n_out, estimated=True)
+
+
+def _finished(pieces: list[str], done: Done, draft: _Draft, settings: Settings) -> list[str]:
+    """The last sentences; half a sentence is none, for what it lacks may turn it round."""
+    if done.finish_reason != "length":
+        return pieces
+    draft.notices.append(
+        f"The chat model's answer was cut off at {settings.answer_tokens} tokens; raise answer_tokens for longer ones."
+    )
+    return pieces if not pieces or _WHOLE.search(cite.strip_markers(pieces[-1])) else pieces[:-1]
 
 
 def _take(draft: _Draft, checked: cite.Checked, settings: Settings) -> Sentence | None:
-    """Shows a verified sentence or withholds it; sentences that claim nothing are left out."""
+    """Shows a verified sentence or withholds it. What claims nothing is left out, and so is what was said before."""
     draft.unknown_markers += checked.unknown_markers
     if not checked.is_claim:
         return None
-    if checked.sentence.verdict is Verdict.UNSUPPORTED:
-        if not settings.show_unsupported:
-            draft.withheld.append(checked.sentence)
-            return None
+    hidden = checked.sentence.verdict is Verdict.UNSUPPORTED and not settings.show_unsupported
+    if checked.sentence.verdict is Verdict.UNSUPPORTED and settings.show_unsupported:
         checked = cite.marked_unsupported(checked)
+    said = draft.withheld if hidden else [one.sentence for one in draft.shown]
+    if checked.sentence in said:
+        return None
+    if hidden:
+        draft.withheld.append(checked.sentence)
+        return None
     draft.shown.append(checked)
     draft.citations += checked.citations
     return Sentence(checked.sentence, checked.citations)

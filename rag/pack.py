@@ -1,18 +1,18 @@
 """From hits to numbered sources that fit the prompt.
 
 Neighbouring chunks of a document become one passage; near-duplicates are dropped; then passages are taken
-by value per token, and the last one that does not fit whole is cut to whole sentences. What is promised is
-checked at the end on the prompt as it will be sent.
+by value per token, and one that does not fit whole is cut to whole sentences. What is promised is checked at
+the end on the sources as they will be rendered; ``rag/fit.py`` does so for the whole prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
-from rag.core.settings import Settings
 from rag.core.types import Dropped, Hit, PackedContext, PackedSource, Source
+from rag.lexicon import NEGATIONS
 from rag.passages import units
 from rag.prompt import render_source, render_sources
 from rag.terms import terms_of
@@ -23,6 +23,9 @@ _DUPLICATE_SHARE = 0.9
 _SMALL_TOKENS = 60
 """Passages shorter than this count as this long, or headings alone would have the best value per token."""
 _MIN_CUT_TOKENS = 40
+
+
+Shingle: TypeAlias = tuple[str, ...]
 
 
 class Counter(Protocol):
@@ -42,13 +45,6 @@ class _Passage:
     @property
     def best(self) -> Hit:
         return max(self.hits, key=lambda hit: hit.score)
-
-
-def budget_tokens(settings: Settings, counter: Counter, n_fixed: int) -> int:
-    """Tokens that sources may take: the window, less the answer's reserve, less what else is in the prompt
-    (``n_fixed`` tokens), less the counter's margin; at most ``context_tokens``. Never negative."""
-    window = int((settings.llm_context_tokens - settings.answer_tokens) / (1 + counter.margin))
-    return max(0, min(window - n_fixed, settings.context_tokens))
 
 
 def pack(
@@ -112,12 +108,17 @@ def _follows(run: Sequence[Hit], hit: Hit, text: str) -> bool:
 
 
 def _without_duplicates(passages: Sequence[_Passage]) -> tuple[list[_Passage], list[_Passage]]:
+    """(kept, dropped). A passage goes if a better one has nearly all of it, and all that it says of numbers:
+    two versions of a policy with other figures are not the same."""
     kept: list[_Passage] = []
     dropped: list[_Passage] = []
-    seen: list[frozenset[tuple[str, ...]]] = []
+    seen: list[frozenset[Shingle]] = []
     for passage in passages:
         shingles = _shingles(passage.text)
-        if shingles and any(len(shingles & other) >= _DUPLICATE_SHARE * len(shingles) for other in seen):
+        telling = frozenset(one for one in shingles if any(map(_tells, one)))
+        if shingles and any(
+            telling <= other and len(shingles & other) >= _DUPLICATE_SHARE * len(shingles) for other in seen
+        ):
             dropped.append(passage)
         else:
             kept.append(passage)
@@ -125,7 +126,11 @@ def _without_duplicates(passages: Sequence[_Passage]) -> tuple[list[_Passage], l
     return kept, dropped
 
 
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
+def _tells(word: str) -> bool:
+    return word in NEGATIONS or any(map(str.isdigit, word))
+
+
+def _shingles(text: str) -> frozenset[Shingle]:
     words = text.lower().split()
     return frozenset(zip(words, words[1:], words[2:], strict=False)) or frozenset(
         [tuple(words)] if words else []
@@ -190,6 +195,11 @@ def _cut(question: str, passage: _Passage, counter: Counter, room: int) -> _Pass
         return replace(passage, text=text, start=start, end=end, hits=inside or (passage.best,))
 
     sizes = [counter.count(passage.text[piece.start : piece.end]) + 1 for piece in pieces]
+    intro = next(
+        (at for at in range(first) if (pieces[at].start, pieces[at].end) == pieces[first].intro), first
+    )
+    if _cost(span(intro, last), counter) <= room:
+        first = intro  # a row without its header, an item without what introduces it, says little
     left = room - _cost(span(first, last), counter)
     while left >= 0:  # sums of sizes are near enough to grow by; the exact cost decides below
         if last + 1 < len(pieces) and sizes[last + 1] <= left:
