@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.store.generations import unpack_text
+from ingest.store.packing import unpack_text
 from rag.core.settings import load_settings
 from rag.wiring import Footnote, open_footnote
 

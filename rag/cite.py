@@ -20,7 +20,7 @@ from rag.agree import Support, clauses, contradicts, is_in, judge
 from rag.core.plain import plain
 from rag.core.text import sentence_spans
 from rag.core.types import AnswerSentence, Block, Citation, PackedSource, Verdict
-from rag.passages import Unit, opens_with_pronoun, units
+from rag.passages import Unit, opens_with_pronoun, row_text, units
 from rag.terms import Terms, terms_of
 
 MARKER: Final = re.compile(
@@ -38,6 +38,7 @@ _PREAMBLE = re.compile(
 _AFFIRMATION = re.compile(r"(?:yes|no|ja|nein|oui|non|sí)\s*[.!,:]?$", re.IGNORECASE)
 _MAX_CITATIONS = 3
 _RANK: Final = {Verdict.SUPPORTED: 2, Verdict.WEAK: 1, Verdict.UNSUPPORTED: 0}
+_WORDS = re.compile(r"[-+−]?\w+(?:[.,:/'’%-]\w+)*[%$€£]?")
 UNSUPPORTED_MARK: Final = " [unsupported]"
 
 
@@ -53,6 +54,8 @@ class Evidence:
     context: frozenset[str]
     """Stems that its surroundings supply: title, headings, table header, list intro."""
     context_terms: Terms
+    wordings: frozenset[str] = frozenset()
+    """What a sentence that repeats it word for word is, in its words alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Verifier:
         """The evidence for a sentence: one quote, or one for each of its clauses; cited sources first."""
         whole: list[tuple[Evidence, Support]] = []
         for numbers in (cited, [n for n in self._sources if n not in cited]):
-            whole += self._ranked(terms, numbers)
+            whole += self._ranked(terms, numbers, words_of(claim))
             if whole and max(_RANK[support.verdict] for _, support in whole) == 2:
                 break
         whole = [pair for pair in whole if not self._mixed_up(terms, pair)]
@@ -150,11 +153,16 @@ class Verifier:
             return parts
         return whole[:1]
 
-    def _ranked(self, terms: Terms, numbers: Iterable[int]) -> list[tuple[Evidence, Support]]:
+    def _ranked(
+        self, terms: Terms, numbers: Iterable[int], wording: str = ""
+    ) -> list[tuple[Evidence, Support]]:
         content = frozenset(terms.content)
         ranked = []
         for number in numbers:
             for evidence in self._evidence_of(number):
+                if wording and wording in evidence.wordings:
+                    ranked.append((evidence, Support(Verdict.SUPPORTED, 1.0)))
+                    continue
                 if content and not (content & evidence.terms.stems) and not terms.quantities:
                     continue
                 support = judge(
@@ -298,7 +306,20 @@ def _evidence(source: PackedSource, start: int, end: int, unit: Unit, blocks: Se
         terms_of(plain(source.text[start:end])),
         context.stems,
         context,
+        _wordings(source.text, start, end, unit),
     )
+
+
+def _wordings(text: str, start: int, end: int, unit: Unit) -> frozenset[str]:
+    found = {words_of(plain(_LEAD.sub("", text[start:end], count=1)))}
+    if unit.kind == "row":
+        found.add(words_of(row_text(text, unit)))
+    return frozenset(found)
+
+
+def words_of(text: str) -> str:
+    """The words and numbers of a text and what joins them, without case, spaces and punctuation around them."""
+    return " ".join(_WORDS.findall(text.lower()))
 
 
 def _title(source: PackedSource) -> str:

@@ -18,7 +18,7 @@ from rag.core.errors import EmbedderError
 from rag.core.plain import plain
 from rag.core.protocols import Embedder
 from rag.core.types import PackedSource
-from rag.passages import Unit, opens_with_pronoun, units
+from rag.passages import Unit, opens_with_pronoun, row_text, units
 from rag.terms import Terms, terms_of
 
 AnswerType: TypeAlias = Literal["date", "number", "name", "place", "yes-no", "list", "reason", "any"]
@@ -205,28 +205,10 @@ def _shown(source: PackedSource, unit: Unit) -> str:
     text = " ".join(plain(source.text[unit.start : unit.end]).split())
     marker = f"[{source.number}]"
     if unit.kind == "row":
-        return f"\n- {_row(source, unit)} {marker}"
+        return f"\n- {row_text(source.text, unit)} {marker}"
     if unit.kind == "item":
         return f"\n{text} {marker}" if re.match(r"[-*+•]|\(?\w{1,3}[.)]\s", text) else f"{text} {marker}"
     return f"{text} {marker}"
-
-
-def _row(source: PackedSource, unit: Unit) -> str:
-    """A table row as "Plan: Basic; Price: $5"."""
-    cells = _cells(source.text[unit.start : unit.end])
-    if unit.intro is None:
-        return "; ".join(cell for cell in cells if cell)
-    header = _cells(source.text[slice(*unit.intro)])
-    if len(header) != len(cells):
-        return "; ".join(cell for cell in cells if cell)
-    return "; ".join(
-        f"{name}: {cell}" if name else cell for name, cell in zip(header, cells, strict=True) if cell
-    )
-
-
-def _cells(row: str) -> list[str]:
-    row = row.strip().strip("|")
-    return [" ".join(plain(cell).split()) for cell in re.split(r"\t|(?<!\\)\|", row)]
 
 
 def _fits(kind: AnswerType, text: str, terms: Terms, asked: Terms) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from rag.core.plain import plain
 from rag.core.text import sentence_spans
 
 _ITEM = re.compile(r"[ \t]*(?:[-*+•▪‣–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])[ \t]+\S")
@@ -42,6 +43,22 @@ def units(text: str) -> tuple[Unit, ...]:
 def opens_with_pronoun(sentence: str) -> bool:
     """Whether a sentence leans on the one before it: "It expires in March." """
     return _PRONOUN.match(sentence) is not None
+
+
+def row_text(text: str, row: Unit) -> str:
+    """A table row that says which column each cell is in: "Plan: Basic; Price: $5"."""
+    cells = _cells(text[row.start : row.end])
+    header = _cells(text[slice(*row.intro)]) if row.intro is not None else []
+    if len(header) != len(cells):
+        return "; ".join(cell for cell in cells if cell)
+    return "; ".join(
+        f"{name}: {cell}" if name else cell for name, cell in zip(header, cells, strict=True) if cell
+    )
+
+
+def _cells(row: str) -> list[str]:
+    row = row.strip().strip("|")
+    return [" ".join(plain(cell).split()) for cell in re.split(r"\t|(?<!\\)\|", row)]
 
 
 def _units(text: str) -> Iterator[Unit]:
