@@ -112,19 +112,13 @@ async def answer(
                     yield sentence
         except ChatError as exc:
             draft.chat_error = exc.code
-            goes_on = "The answer stops there." if draft.shown else "The documents are quoted instead."
-            draft.notices.append(f"{exc} {goes_on}")
+            draft.notices.append(f"{exc} The answer stops there." if draft.shown else str(exc))
         abstains = draft.says_unknown and not draft.shown
-        if not abstains and not draft.shown and draft.chat_error is None:
-            why = (
-                "No source supports what the chat model wrote"
-                if draft.withheld
-                else "The chat model gave no answer"
-            )
-            draft.notices.append(f"{why}; the documents are quoted instead.")
     clock.lap("generate")
 
     if not abstains and not draft.shown:
+        if parts.chat is not None:
+            draft.notices.append(_why_quoted(draft))
         draft.mode = "extractive"
         # What a chat model could not find support for is quoted only if it is near the question.
         ranked = [one for one in ranked if one.coverage >= _NEAR or not draft.withheld]
@@ -202,7 +196,7 @@ def _support(
     """(candidates for an extractive answer, best first; weights of the question's words; probability that the
     sources hold the answer)."""
     asked = terms_of(query)
-    n_chunks, found = parts.index.document_frequency(scope, list(asked.words.values()))
+    n_chunks, found = parts.index.document_frequency(scope, list(extractive.question_words(asked).values()))
     weights = extractive.question_weights(asked, n_chunks, found)
     ranked = extractive.rank(
         query, packed.sources, weights, parts.embedder if retrieval.mode != "lexical" else None
@@ -275,6 +269,16 @@ def _take(draft: _Draft, checked: cite.Checked, settings: Settings) -> Sentence 
     draft.shown.append(checked)
     draft.citations += checked.citations
     return Sentence(checked.sentence, checked.citations)
+
+
+def _why_quoted(draft: _Draft) -> str:
+    if draft.chat_error is not None:
+        return "So the answer is looked for in the documents' own words."
+    return (
+        "No source supports what the chat model wrote, so the answer is looked for in the documents' own words."
+        if draft.withheld
+        else "The chat model wrote no answer, so it is looked for in the documents' own words."
+    )
 
 
 def _closest(retrieval: Retrieval) -> tuple[ClosestSource, ...]:

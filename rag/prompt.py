@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rag.cite import MARKER
 from rag.core.errors import SettingsError
 from rag.core.types import Message, PackedSource
 
@@ -18,19 +19,21 @@ _PART = re.compile(r"^<!-- (system|user) -->[ \t]*\n", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]*)\s*\}\}")
 
 # What could be read as the end of a source, as a turn of the chat, or as a marker of ours.
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _FENCE = re.compile(r"<(?=\s*/?\s*(?:source|sources|question|system|user|assistant)\b)", re.IGNORECASE)
+# Control tokens of open models: servers read them in a message's content too. Theirs are <|name|>, <a_name>, [NAME]
+# and a few short ones.
 _CHAT_TOKEN = re.compile(
-    r"<\|[^|<>\n]{1,40}\|>|<(?=/?s>|(?:start|end)_of_turn>|<SYS>|</SYS>|\|)|\[(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS)\])"
-    r"|<｜[^<>\n]{1,40}｜>",
+    r"<\|[^|<>\n]{1,40}\|>|<｜[^<>\n]{1,40}｜>|<(?=\||｜)"
+    r"|<(?=/?(?:\w+_\w*|s|unk|pad|bos|eos|mask|think|reponame|filename|unused\d+|SYS)>)"
+    r"|\[(?=/?(?:[A-Z]+_[A-Z_]+|INST|SYS|THINK|IMG|ARGS|PREFIX|MIDDLE|SUFFIX)\])",
     re.IGNORECASE,
 )
 _ROLE = re.compile(
     r"^([ \t>*#]*(?:system|assistant|user|human|developer|tool))(\**)[ \t]*:(?=\s|\*)",
     re.IGNORECASE | re.MULTILINE,
 )
-_MARKER = re.compile(
-    r"(?:\[|【)(\s*(?:\^|(?:sources?|passages?|documents?)\s*)?\d[\d\s,;–-]*)(?:\]|】)(?!\()", re.IGNORECASE
-)
+_ROUND = str.maketrans("[]【】", "()()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,11 @@ def harmless(text: str) -> str:
 
     For the prompt only: what is quoted and verified is the original.
     """
+    text = _INVISIBLE.sub("", text)
     text = _CHAT_TOKEN.sub(lambda match: "‹" + match.group()[1:].replace("|", "¦").replace(">", "›"), text)
     text = _FENCE.sub("‹", text)
     text = _ROLE.sub(r"\1\2 -", text)
-    return _MARKER.sub(r"(\1)", text)
+    return MARKER.sub(lambda match: match.group().translate(_ROUND), text)
 
 
 def _attribute(text: str) -> str:
