@@ -30,7 +30,7 @@ _CHAT_TOKEN = re.compile(
     re.IGNORECASE,
 )
 _ROLE = re.compile(
-    r"^([ \t>*#]*(?:system|assistant|user|human|developer|tool))(\**)[ \t]*:(?=\s|\*)",
+    r"(^|[\r\v\f\x85\u2028\u2029])([ \t>*#]*(?:system|assistant|user|human|developer|tool))(\**)[ \t]*:(?=\s|\*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _ROUND = str.maketrans("[]【】", "()()")
@@ -62,8 +62,8 @@ def load_prompt(name: str) -> PromptTemplate:
     a placeholder is missing or unknown."""
     path = _FOLDER / f"{name}.md" if re.fullmatch(r"[\w-]+", name) else Path(name)
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+        text = path.read_text("utf-8-sig")
+    except (OSError, ValueError) as exc:
         known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.md")))
         raise SettingsError(
             f"The prompt template {name} cannot be read; give a path, or one of: {known}.", setting="prompt"
@@ -73,6 +73,7 @@ def load_prompt(name: str) -> PromptTemplate:
 
 def parse_prompt(name: str, text: str) -> PromptTemplate:
     """Raises ``SettingsError`` for a template without its two parts or with wrong placeholders."""
+    text = text.replace("\r\n", "\n")
     pieces = _PART.split(text)
     if pieces[1::2] != ["system", "user"] or pieces[0].strip():
         raise SettingsError(
@@ -92,7 +93,7 @@ def parse_prompt(name: str, text: str) -> PromptTemplate:
                 "and {{sources}}.",
                 setting="prompt",
             )
-    version = hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()[:12]
+    version = hashlib.sha256(text.encode()).hexdigest()[:12]
     return PromptTemplate(name, system, user, version)
 
 
@@ -117,7 +118,7 @@ def harmless(text: str) -> str:
     text = _INVISIBLE.sub("", text)
     text = _CHAT_TOKEN.sub(lambda match: "‹" + match.group()[1:].replace("|", "¦").replace(">", "›"), text)
     text = _FENCE.sub("‹", text)
-    text = _ROLE.sub(r"\1\2 -", text)
+    text = _ROLE.sub(r"\1\2\3 -", text)
     return MARKER.sub(lambda match: match.group().translate(_ROUND), text)
 
 
