@@ -43,12 +43,16 @@ class Package:
             return "word/document.xml"
         raise LoadError(f"{self.name} is no Office document inside; open and save it anew.", path=self.name)
 
-    def xml(self, part: str) -> etree._Element:
+    def bytes_of(self, part: str) -> bytes:
         """Raises ``LoadError``."""
         info = self._members.get(part.lower())
         if info is None:
             raise LoadError(f"{self.name} lacks its part {part}; it may be damaged.", path=self.name)
-        return parse_ooxml(read_member(self._archive, info, self.name), f"{part} in {self.name}")
+        return read_member(self._archive, info, self.name)
+
+    def xml(self, part: str) -> etree._Element:
+        """Raises ``LoadError``."""
+        return parse_ooxml(self.bytes_of(part), f"{part} in {self.name}")
 
     def related_xml(self, part: str, kind: str) -> etree._Element | None:
         """The part that this one names for styles, numbering …; None, with a warning, if it cannot be read."""

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ingest.loaders.archive import open_zip
-from ingest.loaders.markup import heading, paragraph
+from ingest.loaders.markup import heading, link
 from ingest.loaders.ole import decrypted
+from ingest.loaders.ooxml_numbers import NumberFormat, formatted
+from ingest.loaders.ooxml_parts import Package, core_properties
+from ingest.loaders.ooxml_workbook import SheetExtras, WorkbookExtras
 from ingest.loaders.parts import document_from_parts
-from ingest.loaders.tables import markdown_table
+from ingest.loaders.sheets_tables import Row, Span, fill_spans, markdown, tables
 from rag.core.errors import EncryptedFile, LoadError, NoText
-from rag.core.types import LoadedDocument
+from rag.core.types import LoadedDocument, MetaValue
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _XLS = "application/vnd.ms-excel"
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
 _MAX_CELLS = 3_000_000
+_MAX_AREA = 20_000_000  # calamine holds a place for each cell, empty ones too
 _ZIP = b"PK\x03\x04"
-
-Row = list[str]
 
 
 class SheetsLoader:
@@ -33,35 +35,87 @@ class SheetsLoader:
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
         """The page of a block is its sheet's number."""
         data = decrypted(data, path.name, passwords)
-        if data.startswith(_ZIP):
-            open_zip(data, path.name).close()  # refuses what would unpack to too much
+        title: str | None = None
+        metadata: dict[str, MetaValue] = {}
+        extras: WorkbookExtras | None = None
+        with ExitStack() as stack:
+            if data.startswith(_ZIP):
+                package = Package(stack.enter_context(open_zip(data, path.name)), path.name)
+                with suppress(LoadError):  # no XLSX but ODS, or damaged: calamine says so
+                    extras = WorkbookExtras(package)
+                    title, metadata = core_properties(package)
+            sheets = _Sheets(path.name, stack.enter_context(_workbook(data, path.name)), extras)
+            parts, pages = sheets.read()
+        if not parts:
+            if sheets.warnings:
+                raise LoadError(f"No sheet of {path.name} can be read: {sheets.warnings[0]}", path=path.name)
+            raise NoText(f"{path.name} has no cells with text.", path=path.name)
+        loaded = document_from_parts(parts, _XLSX, title=title, metadata=metadata, warnings=sheets.warnings)
+        return _with_pages(loaded, parts, pages)
+
+
+class _Sheets:
+    def __init__(self, file: str, workbook: Any, extras: WorkbookExtras | None) -> None:
+        self._file, self._workbook, self._extras = file, workbook, extras
+        self._n_cells = 0
+        self.warnings: list[str] = []
+
+    def read(self) -> tuple[list[str], list[tuple[int, int]]]:
+        """The parts of the text, and (index of the part with which it begins, number) of each sheet."""
         parts: list[str] = []
         pages: list[tuple[int, int]] = []
-        warnings: list[str] = []
-        n_cells = 0
-        with _workbook(data, path.name) as workbook:
-            for number, name in enumerate(workbook.sheet_names, 1):
-                try:
-                    rows = [
-                        [_shown(cell) for cell in row] for row in workbook.get_sheet_by_name(name).iter_rows()
-                    ]
-                except Exception as exc:  # one broken sheet, or a chart's, must not lose the others
-                    warnings.append(f"the sheet {name} cannot be read ({exc})")
-                    continue
-                n_cells += sum(map(len, rows))
-                if n_cells > _MAX_CELLS:
-                    raise LoadError(
-                        f"{path.name} has more than {_MAX_CELLS:,} cells; split it, or export what matters as CSV.",
-                        path=path.name,
-                    )
-                blocks = [block for block in map(_markdown, _tables(rows)) if block]
-                if blocks:
-                    pages.append((len(parts), number))
-                    parts += [heading(2, name) or heading(2, f"Sheet {number}"), *blocks]
-        if not parts:
-            raise NoText(f"{path.name} has no cells with text.", path=path.name)
-        loaded = document_from_parts(parts, _XLSX, warnings=warnings)
-        return _with_pages(loaded, parts, pages)
+        for number, sheet in enumerate(self._workbook.sheets_metadata, 1):
+            blocks = [block for block in self._blocks(sheet.name) if block]
+            if blocks:
+                pages.append((len(parts), number))
+                parts += [heading(2, sheet.name) or heading(2, f"Sheet {number}"), *blocks]
+                if not str(sheet.visible).endswith(".Visible"):
+                    self.warnings.append(f"the sheet {sheet.name} is hidden in the workbook")
+        return parts, pages
+
+    def _blocks(self, name: str) -> Iterator[str]:
+        extras = self._extras.of(name) if self._extras is not None else SheetExtras()
+        if extras.n_rows * extras.n_columns > _MAX_AREA:
+            self.warnings.append(
+                f"the sheet {name} is left out: its cells reach out to row {extras.n_rows:,} and column "
+                f"{extras.n_columns:,}, which is more than can be read; delete the stray ones"
+            )
+            return
+        try:
+            rows, spans = self._rows(name, extras)
+        except LoadError:
+            raise
+        except Exception as exc:  # one broken sheet, or a chart's, must not lose the others
+            if not extras.parts:
+                self.warnings.append(f"the sheet {name} cannot be read ({exc})")
+            rows, spans = [], []
+        fill_spans(rows, spans)
+        for table in tables(rows):
+            yield from markdown(table)
+        yield from extras.parts
+
+    def _rows(self, name: str, extras: SheetExtras) -> tuple[list[Row], list[Span]]:
+        """Counted from the sheet's first row and column, as the places of the extras are."""
+        sheet = self._workbook.get_sheet_by_name(name)
+        first_column = sheet.start[1] if sheet.start else 0
+        rows: list[Row] = []
+        for y, cells in enumerate(sheet.iter_rows()):
+            row = [
+                cell if isinstance(cell, str) else _shown(cell, extras.formats.get((y, x)))
+                for x, cell in enumerate(cells, first_column)
+            ]
+            self._n_cells += sum(map(bool, row))
+            if self._n_cells > _MAX_CELLS:
+                raise LoadError(
+                    f"{self._file} has more than {_MAX_CELLS:,} cells; split it, or export what matters as CSV.",
+                    path=self._file,
+                )
+            row = [text.strip() for text in row]
+            rows.append([""] * first_column + row if any(row) else [])
+        for (y, x), url in extras.links.items():
+            if y < len(rows) and x < len(rows[y]) and rows[y][x] != url:
+                rows[y][x] = link(rows[y][x], url)
+        return rows, sheet.merged_cell_ranges or []
 
 
 def _workbook(data: bytes, name: str) -> Any:
@@ -78,12 +132,14 @@ def _workbook(data: bytes, name: str) -> Any:
         raise LoadError(f"{name} is a damaged workbook ({exc}); open and save it anew.", path=name) from exc
 
 
-def _shown(cell: Any) -> str:
+def _shown(cell: Any, how: NumberFormat | None) -> str:
     """A cell as people write it: 12 and not 12.0, dates as ISO dates."""
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.12g}"
+    if isinstance(cell, float | int):
+        if how is not None:
+            return formatted(cell, how)
+        return str(int(cell)) if float(cell).is_integer() and abs(cell) < 1e15 else f"{cell:.12g}"
     if isinstance(cell, datetime):
         return cell.date().isoformat() if cell.time() == time() else cell.isoformat(" ", "minutes")
     if isinstance(cell, timedelta):
@@ -91,51 +147,7 @@ def _shown(cell: Any) -> str:
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     if isinstance(cell, date | time):
         return cell.isoformat()
-    return str(cell).strip()
-
-
-def _tables(rows: list[Row]) -> Iterator[list[Row]]:
-    """Blocks of cells with an empty row between; a block of two tables side by side is cut at the empty column."""
-    block: list[Row] = []
-    for row in [*rows, []]:
-        if any(row):
-            block.append(row)
-        elif block:
-            yield from _side_by_side(block)
-            block = []
-
-
-def _side_by_side(block: list[Row]) -> Iterator[list[Row]]:
-    width = max(map(len, block))
-    filled = [[*row, *[""] * (width - len(row))] for row in block]
-    full = [column for column in range(width) if any(row[column] for row in filled)]
-    starts = [full[0], *(right for left, right in pairwise(full) if right - left > 1)]
-    ends = [*(left + 1 for left, right in pairwise(full) if right - left > 1), full[-1] + 1]
-    parts = [[row[start:end] for row in filled] for start, end in zip(starts, ends, strict=True)]
-    # An empty column inside one table is no border: then its parts have the same rows and one of them no header.
-    if len(parts) > 1 and not all(_stands_alone(part) for part in parts):
-        yield [row[full[0] : full[-1] + 1] for row in filled]
-        return
-    for part in parts:
-        yield [row for row in part if any(row)]
-
-
-def _stands_alone(part: list[Row]) -> bool:
-    rows = [row for row in part if any(row)]
-    return len(rows) > 1 and len(rows[0]) > 1 and all(rows[0])
-
-
-def _markdown(rows: list[Row]) -> str:
-    """A block of one cell a row is text; anything else is a table under its first row, its caption above it."""
-    captions: list[str] = []
-    while len(rows) > 1 and sum(map(bool, rows[0])) == 1 and max(sum(map(bool, row)) for row in rows[1:]) > 2:
-        captions.append(next(filter(None, rows[0])))
-        rows = rows[1:]
-    if all(sum(map(bool, row)) <= 1 for row in rows) and len(rows) < 3:
-        captions += [next(filter(None, row)) for row in rows]
-        rows = []
-    parts = [paragraph(caption) for caption in captions]
-    return "\n\n".join([*parts, markdown_table(rows)] if rows else parts)
+    return str(cell)
 
 
 def _with_pages(loaded: LoadedDocument, parts: list[str], pages: list[tuple[int, int]]) -> LoadedDocument:

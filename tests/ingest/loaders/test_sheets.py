@@ -1,16 +1,28 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openpyxl import Workbook
+from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
 
+from ingest.loaders.ooxml_numbers import formatted, parse_format
 from ingest.loaders.registry import load_bytes
 from rag.core.errors import LoadError, NoText
 from rag.core.types import BlockKind, LoadedDocument
+
+
+def built(build: Callable[[Any, Any], None]) -> LoadedDocument:
+    workbook = Workbook()
+    build(workbook, workbook.active)
+    file = io.BytesIO()
+    workbook.save(file)
+    return load_bytes(file.getvalue(), Path("a.xlsx"), name="a.xlsx")
 
 
 def loaded(**sheets: list[list[Any]]) -> LoadedDocument:
@@ -58,6 +70,103 @@ def test_tables_side_by_side_are_cut_at_the_empty_column() -> None:
 def test_a_title_above_a_table_is_no_header_row() -> None:
     found = loaded(S=[["Shipping rates 2026"], ["Region", "Days", "EUR"], ["EU", 4, 9]])
     assert "Shipping rates 2026\n\n| Region | Days | EUR |\n" in found.text
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "expected"),
+    [
+        (0.15, "0%", "15%"),
+        (0.125, "0%", "12.5%"),
+        (19.9, '"$"#,##0.00', "$19.90"),
+        (-1234.5, "#,##0.00 [$€-407]", "-1234.50 €"),
+        (420, "00000", "00420"),
+        (12, '0" kg"', "12 kg"),
+        (0.0012, "0.00", "0.0012"),
+        (3.0, "0.00;[Red]-0.00", "3.00"),
+    ],
+)
+def test_numbers_are_shown_in_their_format(value: float, code: str, expected: str) -> None:
+    how = parse_format(code)
+    assert how is not None
+    assert formatted(value, how) == expected
+
+
+@pytest.mark.parametrize("code", ["General", "0", "#,##0", "yyyy-mm-dd", "# ?/?", "0.00E+00", "0,", "@"])
+def test_other_formats_leave_the_number_as_it_is(code: str) -> None:
+    assert parse_format(code) is None
+
+
+def test_a_percentage_in_a_cell_is_read_as_one() -> None:
+    def build(_: Any, sheet: Any) -> None:
+        sheet["B2"], sheet["C2"], sheet["B3"], sheet["C3"] = "Plan", "Discount", "Basic", 0.15
+        sheet["C3"].number_format = "0%"
+
+    assert "| Basic | 15% |" in built(build).text
+
+
+def test_merged_cells_name_each_column_and_row_that_they_cover() -> None:
+    def build(_: Any, sheet: Any) -> None:
+        for row in (["Region", 2025, None, 2026, None], [None, "Q1", "Q2", "Q1", "Q2"],
+                    ["EU", 1, 2, 3, 4], [None, 5, 6, 7, 8]):  # fmt: skip
+            sheet.append(row)
+        for span in ("A1:A2", "B1:C1", "D1:E1", "A3:A4"):
+            sheet.merge_cells(span)
+
+    assert built(build).text == (
+        "## Sheet\n\n| Region | 2025 / Q1 | 2025 / Q2 | 2026 / Q1 | 2026 / Q2 |\n| --- | --- | --- | --- | --- |\n"
+        "| EU | 1 | 2 | 3 | 4 |\n| EU | 5 | 6 | 7 | 8 |\n"
+    )
+
+
+def test_rows_of_numbers_alone_have_no_header() -> None:
+    assert "|  |  |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |" in loaded(S=[[1, 2], [3, 4]]).text
+
+
+def test_links_comments_and_charts_are_read() -> None:
+    def build(_: Any, sheet: Any) -> None:
+        for row in (["Year", "Sales"], ["2024", 5], ["2025", 7]):
+            sheet.append(row)
+        sheet["A2"].hyperlink = "https://example.org/2024"
+        sheet["B3"].comment = Comment("Not audited yet", "Mara")
+        chart = BarChart()
+        chart.title = "Sales a year"
+        chart.add_data(Reference(sheet, min_col=2, min_row=1, max_row=3), titles_from_data=True)
+        sheet.add_chart(chart, "D2")
+
+    text = built(build).text
+    assert "[2024](https://example.org/2024)" in text
+    assert "Comment by Mara on B3: Not audited yet" in text
+    assert "Sales a year" in text
+
+
+def test_a_hidden_sheet_is_said_to_be_hidden() -> None:
+    def build(workbook: Any, sheet: Any) -> None:
+        sheet["A1"] = "shown"
+        other = workbook.create_sheet("Costs")
+        other["A1"], other.sheet_state = "secret", "hidden"
+
+    found = built(build)
+    assert "secret" in found.text
+    assert found.warnings == ("the sheet Costs is hidden in the workbook",)
+
+
+def test_a_stray_cell_at_the_far_end_costs_its_sheet_only() -> None:
+    def build(workbook: Any, sheet: Any) -> None:
+        sheet["A1"], sheet["XFD1048576"] = "near", "far"
+        workbook.create_sheet("Good")["A1"] = "kept"
+
+    found = built(build)
+    assert "kept" in found.text
+    assert "row 1,048,576 and column 16,384" in found.warnings[0]
+
+
+def test_title_and_author_are_read() -> None:
+    def build(workbook: Any, sheet: Any) -> None:
+        sheet["A1"] = "x"
+        workbook.properties.title, workbook.properties.creator = "Price list", "Mara Lind"
+
+    found = built(build)
+    assert (found.title, found.metadata["author"]) == ("Price list", "Mara Lind")
 
 
 def test_an_empty_workbook_holds_no_text() -> None:
