@@ -19,10 +19,11 @@ from rag.core.errors import (
     ChatTimeout,
     ChatUnreachable,
     ContextOverflow,
-    SettingsError,
 )
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Usage
+from rag.llm.address import checked_key, checked_url
 from rag.llm.sse import event_data
+from rag.llm.wire import content_of, request_body, usage_of
 
 if TYPE_CHECKING:
     import httpx
@@ -49,16 +50,11 @@ class HttpChatModel:
         context_window: int = 8192,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """``transport`` replaces the network. Raises ``SettingsError`` for a base URL that is none."""
-        if not re.match(r"https?://[^/\s]+", base_url):
-            raise SettingsError(
-                f"llm_base_url must start with http:// or https:// (got {base_url!r}); correct it.",
-                setting="llm_base_url",
-            )
+        """``transport`` replaces the network. Raises ``SettingsError`` for a base URL or a key that is none."""
         self.name = model
         self.context_window = context_window
-        self.base_url = base_url.rstrip("/")
-        self._api_key = api_key
+        self._url, self.base_url = checked_url(base_url)
+        self._api_key = checked_key(api_key)
         self._transport = transport
         self._tls: Any = None
 
@@ -76,7 +72,7 @@ class HttpChatModel:
         try:
             async with self._client() as client:
                 sending = client.build_request(
-                    "POST", "/chat/completions", json=_body(request), headers=self._headers()
+                    "POST", "/chat/completions", json=request_body(request), headers=self._headers()
                 )
                 response = await _by(deadline, client.send(sending, stream=True))
                 try:
@@ -110,7 +106,7 @@ class HttpChatModel:
         if self._tls is None and self._transport is None:
             self._tls = httpx.create_ssl_context()  # reading the certificates is the costly part
         return httpx.AsyncClient(
-            base_url=self.base_url,
+            base_url=self._url,
             transport=self._transport,
             verify=self._tls if self._tls is not None else True,
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
@@ -141,10 +137,10 @@ class HttpChatModel:
                     done = True
                     break
                 reply = self._object(data)
-                usage = _usage(reply) or usage
+                usage = usage_of(reply) or usage
                 model = reply["model"] if isinstance(reply.get("model"), str) else model
                 choice = self._choice(reply)
-                text = _content(choice.get("delta"))
+                text = content_of(choice.get("delta"))
                 if text:
                     yield Delta(text)
                 if isinstance(choice.get("finish_reason"), str):
@@ -162,11 +158,11 @@ class HttpChatModel:
         """The events of a reply that was not streamed."""
         reply = self._object(body.decode("utf-8", "replace"))
         choice = self._choice(reply)
-        text = _content(choice.get("message"))
+        text = content_of(choice.get("message"))
         if not choice:
             raise self._malformed()
         events: list[ChatEvent] = [Delta(text)] if text else []
-        usage = _usage(reply)
+        usage = usage_of(reply)
         finish = choice.get("finish_reason")
         name = reply.get("model")
         return [
@@ -230,11 +226,11 @@ class HttpChatModel:
         return self._from_error(response.status_code, error, response.headers)
 
     def _from_error(self, status: int, error: object, headers: Mapping[str, str]) -> ChatError:
-        said, kind = _said(error)
+        said, kind = self._said(error)
         if status == 200:
             code = error.get("code") if isinstance(error, dict) else None
             status = code if isinstance(code, int) and 400 <= code < 600 else 500
-        about = f" ({self._without_key(said)})" if said else ""
+        about = f" ({said})" if said else ""
         server = f"The chat server at {self.base_url}"
         if _OVERFLOW.search(f"{kind} {said}") and status in (400, 413, 422, 500):
             return self._failed(
@@ -290,8 +286,17 @@ class HttpChatModel:
             fields["retry_after_s"] = retry_after_s
         return kind(message, **fields)
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._api_key, "***") if self._api_key else text
+    def _said(self, error: object) -> tuple[str, str]:
+        """(what the server said, without the key, at most 300 characters on one line; its own name for the error)"""
+        kind = ""
+        if isinstance(error, dict):
+            kind = f"{error.get('type', '')} {error.get('code', '')}"
+            error = error.get("message") or error.get("detail") or ""
+        text = " ".join(error.split()) if isinstance(error, str) else ""
+        text = "".join(filter(str.isprintable, text))
+        if self._api_key:
+            text = text.replace(self._api_key, "***")
+        return ("" if text.startswith("<") else text[:300].rstrip(". ")), kind
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -309,52 +314,3 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 async def _by(deadline: float, awaitable: Any) -> Any:
     async with asyncio.timeout_at(deadline):
         return await awaitable
-
-
-def _body(request: ChatRequest) -> dict[str, object]:
-    body: dict[str, object] = {
-        "model": request.model,
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    if request.top_p is not None:
-        body["top_p"] = request.top_p
-    if request.stop:
-        body["stop"] = list(request.stop)
-    if request.seed is not None:
-        body["seed"] = request.seed
-    return {**body, **request.extra}
-
-
-def _content(message: object) -> str:
-    content = message.get("content") if isinstance(message, dict) else None
-    return content if isinstance(content, str) else ""
-
-
-def _usage(reply: Mapping[str, Any]) -> Usage | None:
-    usage = reply.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    details = usage.get("prompt_tokens_details")
-    return Usage(
-        input_tokens=_number(usage.get("prompt_tokens")),
-        output_tokens=_number(usage.get("completion_tokens")),
-        cached_tokens=_number(details.get("cached_tokens")) if isinstance(details, dict) else 0,
-    )
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _said(error: object) -> tuple[str, str]:
-    """(what the server said, at most 300 characters on one line; its own name for the error)"""
-    kind = ""
-    if isinstance(error, dict):
-        kind = f"{error.get('type', '')} {error.get('code', '')}"
-        error = error.get("message") or error.get("detail") or ""
-    text = " ".join(str(error).split()) if isinstance(error, str) else ""
-    return ("" if text.startswith("<") else text[:300].rstrip(". ")), kind
