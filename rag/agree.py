@@ -110,7 +110,7 @@ def is_in(stem: str, have: frozenset[str]) -> bool:
     """Whether a stem is there, or a word of the same family: they share three quarters of the longer one."""
     if stem in have:
         return True
-    if len(stem) < 5:
+    if len(stem) < 5 or any(char.isdigit() for char in stem):
         return False
     need = max(5, -(-3 * len(stem) // 4))
     prefix = stem[:need]

@@ -26,14 +26,21 @@ AnswerType: TypeAlias = Literal["date", "number", "name", "place", "yes-no", "li
 MAX_SENTENCES: Final = 3
 MAX_ITEMS: Final = 8
 """Items of one list that an answer quotes at most."""
-MAX_CANDIDATES: Final = 32
+MAX_CANDIDATES: Final = 40
 """Sentences that the encoder reads at most."""
-_NEAR_BEST = 0.8
+_NEAR_BEST = 0.9
 """A further sentence must score at least this share of the best one …"""
 _NEW_SHARE = 0.35
-_NEAR_ENOUGH = 0.6
-"""… or bring this share of the question's weight that is not there yet, and score this share of the best."""
+_NEAR_ENOUGH = 0.7
+_NEAR_COSINE = 0.15
+_NEAR_COVERAGE = 0.4
+"""… or bring this share of the question's weight that is not there yet, and be about as near as the best."""
 _SAME = 0.8
+# Weights of the score; settled on sentences of SQuAD's and the sample corpus' questions that hold the answer.
+_LENT = 0.65  # of a word that only the surroundings say
+_PASSAGE = 1.0
+_FITS = 0.15
+_COSINE = 1.5
 
 _TYPES: Final[list[tuple[re.Pattern[str], AnswerType]]] = [
     (re.compile(r"\b(?:how (?:many|much|long|often|old|far|large|big|high|fast|tall|soon|late|early)|what (?:percentage|number|amount|size|price|cost|fee|share|limit|rate)|wie ?viele?|wie (?:lange|hoch|oft|groß|teuer)|combien|cuánt[oa]s?)\b", re.I), "number"),
@@ -58,6 +65,8 @@ class Candidate:
     """Share of the question's weight that the sentence has, its surroundings helping a little."""
     score: float
     fits_type: bool
+    heading: str = ""
+    """The nearest heading above it in its passage."""
     cosine: float = 0.0
     """Nearness in meaning to the question; 0.0 where no encoder read it."""
 
@@ -78,15 +87,23 @@ def answer_type(question: str) -> AnswerType:
     return "any"
 
 
+def question_words(question: Terms) -> dict[str, str]:
+    """What an answer should be about: each content stem and number of the question, with the word as written."""
+    words = {stem: question.words[stem] for stem in question.content}
+    for quantity in question.quantities:
+        token = question.tokens[quantity.position]
+        words.setdefault(token.stem, token.text)
+    return words
+
+
 def question_weights(question: Terms, n_chunks: int, frequency: Mapping[str, int]) -> dict[str, float]:
-    """Inverse document frequency of each content stem of the question, at least a little for each.
+    """Inverse document frequency of each of the ``question_words``, at least a little for each.
 
     ``frequency`` is by word as written (the index stems by itself)."""
-    weights = {}
-    for stem in question.content:
-        found = frequency.get(question.words[stem], 0)
-        weights[stem] = max(0.1, math.log((n_chunks + 1) / (found + 0.5)))
-    return weights
+    return {
+        stem: max(0.1, math.log((n_chunks + 1) / (frequency.get(word, 0) + 0.5)))
+        for stem, word in question_words(question).items()
+    }
 
 
 def rank(
@@ -103,6 +120,7 @@ def rank(
     for source in sources:
         around = terms_of(plain("\n".join([source.source.title, *source.heading_path]))).stems
         heading: frozenset[str] = frozenset()
+        heading_text = ""
         previous: frozenset[str] = frozenset()
         headers = {unit.intro for unit in units(source.text) if unit.kind == "row"}
         for unit in units(source.text):
@@ -111,7 +129,7 @@ def rank(
             if unit.kind == "row" and (unit.start, unit.end) in headers:
                 continue
             if unit.kind == "heading" or (unit.kind == "sentence" and not _SENTENCELIKE.search(shown)):
-                heading, previous = terms.stems, frozenset()
+                heading, previous, heading_text = terms.stems, frozenset(), shown.strip()
                 continue
             nearby = around | heading | previous
             if unit.intro is not None:
@@ -120,16 +138,16 @@ def rank(
             lent = sum(
                 w for stem, w in weights.items() if not is_in(stem, terms.stems) and is_in(stem, nearby)
             )
-            coverage = (own + 0.5 * lent) / total
+            coverage = (own + _LENT * lent) / total
             fits = _fits(kind, shown, terms, asked)
             passage = source.score / top if top > 0 else 0.0
             length = len(terms.tokens)
-            score = coverage + 0.15 * passage + (0.15 if fits else 0.0)
+            score = coverage + _PASSAGE * passage + (_FITS if fits else 0.0)
             score -= 0.1 if length < 4 else 0.0
             score -= 0.1 * min(1.0, max(0, length - 45) / 60)
             score -= 0.15 if shown.rstrip().endswith("?") else 0.0
             score -= 0.1 if shown.rstrip().endswith(":") else 0.0
-            found.append(Candidate(source, unit, terms, coverage, score, fits))
+            found.append(Candidate(source, unit, terms, coverage, score, fits, heading_text))
             previous = terms.stems if unit.kind == "sentence" else frozenset()
     found.sort(key=_by_score)
     if embedder is not None and found:
@@ -142,7 +160,7 @@ def extract(question: str, ranked: Sequence[Candidate], weights: Mapping[str, fl
     if not ranked:
         return Extract((), ())
     asked = terms_of(question)
-    wanted = set(asked.content)
+    wanted = set(question_words(asked))
     best = ranked[0]
     whole = _whole_list(best, ranked, wanted)
     if whole:
@@ -157,7 +175,8 @@ def extract(question: str, ranked: Sequence[Candidate], weights: Mapping[str, fl
             continue
         new = {stem for stem in wanted - covered if is_in(stem, candidate.terms.stems)}
         gain = sum(weights.get(stem, 1.0) for stem in new) / (sum(weights.values()) or 1.0)
-        adds = gain >= _NEW_SHARE and candidate.score >= _NEAR_ENOUGH * best.score
+        near = candidate.cosine >= best.cosine - _NEAR_COSINE and candidate.coverage >= _NEAR_COVERAGE
+        adds = gain >= _NEW_SHARE and near and candidate.score >= _NEAR_ENOUGH * best.score
         alike = many and candidate.score >= _NEAR_BEST * best.score and _neighbours(candidate, chosen)
         if adds or alike:
             chosen.append(candidate)
@@ -225,22 +244,30 @@ def _fits(kind: AnswerType, text: str, terms: Terms, asked: Terms) -> bool:
 
 
 def _with_meaning(question: str, found: list[Candidate], embedder: Embedder) -> list[Candidate]:
+    """With the encoder's opinion of the best: each is read with its title and headings, as chunks are."""
     head, tail = found[:MAX_CANDIDATES], found[MAX_CANDIDATES:]
-    texts = [plain(one.source.text[one.unit.start : one.unit.end]) for one in head]
-    try:
-        asked = embedder.embed([question], "query")[0]
-        similar = embedder.embed([_cut(text, 4 * embedder.max_tokens) for text in texts], "document") @ asked
-    except EmbedderError:
-        try:  # one character is at most one token
-            short = [_cut(text, embedder.max_tokens - 8) for text in texts]
-            similar = embedder.embed(short, "document") @ embedder.embed([question], "query")[0]
+    texts = [_in_context(one) for one in head]
+    for n_chars in (4 * embedder.max_tokens, embedder.max_tokens - 8):  # one character is at most one token
+        try:
+            asked = embedder.embed([question], "query")[0]
+            similar = embedder.embed([_cut(text, n_chars) for text in texts], "document") @ asked
         except EmbedderError:
-            return found
-    rescored = [
-        replace(one, score=one.score + 0.5 * max(0.0, float(cosine)), cosine=float(cosine))
-        for one, cosine in zip(head, similar, strict=True)
-    ]
-    return [*sorted(rescored, key=_by_score), *tail]
+            continue
+        rescored = [
+            replace(one, score=one.score + _COSINE * max(0.0, float(cosine)), cosine=float(cosine))
+            for one, cosine in zip(head, similar, strict=True)
+        ]
+        return [*sorted(rescored, key=_by_score), *tail]
+    return found
+
+
+def _in_context(one: Candidate) -> str:
+    source, unit = one.source, one.unit
+    above = dict.fromkeys(plain(name) for name in (source.source.title, *source.heading_path, one.heading))
+    body = row_text(source.text, unit) if unit.kind == "row" else plain(source.text[unit.start : unit.end])
+    if unit.kind == "item" and unit.intro is not None:
+        body = f"{plain(source.text[slice(*unit.intro)])} {body}"
+    return " › ".join(name for name in above if name) + "\n" + body
 
 
 def _cut(text: str, n_chars: int) -> str:

@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     context_hits: int = Field(12, ge=1, description="Hits that packing starts from.")
     prompt: str = Field("answer", description="Prompt template: a name in `rag/prompts/`, or a path.")
     abstain_below: float = Field(
-        0.35, ge=0, le=1, description='Below this confidence the answer is "The documents don\'t say."'
+        0.5, ge=0, le=1, description='Below this confidence the answer is "The documents don\'t say."'
     )
     show_unsupported: bool = Field(
         False, description="Show sentences that no source supports (marked) instead of withholding them."
