@@ -15,7 +15,7 @@ COMMANDS = (
     "footnote ingest data/corpus",
     'footnote ask "How many vacation days can I carry over?"',
     'footnote ask "Who won the football world cup in 1998?"',
-    'footnote search "ERR-2043" -k 1',
+    'footnote search "E-508" -k 1',
 )
 
 

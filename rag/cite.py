@@ -20,6 +20,7 @@ from rag.agree import Support, clauses, contradicts, is_in, judge
 from rag.core.plain import plain
 from rag.core.text import sentence_spans
 from rag.core.types import AnswerSentence, Block, Citation, PackedSource, Verdict
+from rag.guard.injected import is_order_to_the_model
 from rag.passages import Unit, opens_with_pronoun, row_text, units
 from rag.terms import Terms, terms_of
 
@@ -281,8 +282,10 @@ def place_of(source: PackedSource, start: int, blocks: Sequence[Block]) -> tuple
 def evidence_of(source: PackedSource, blocks: Sequence[Block] = ()) -> list[Evidence]:
     """Everything of a passage that can be quoted: each unit, and each sentence that opens with a pronoun
     together with the one before it. Other sentences are not joined: two true halves can make one false whole.
+    Orders to the model are no evidence.
     """
     pieces = [unit for unit in units(source.text) if unit.kind != "heading"] or list(units(source.text))
+    pieces = [unit for unit in pieces if not is_order_to_the_model(source.text[unit.start : unit.end])]
     found = [_evidence(source, unit.start, unit.end, unit, blocks) for unit in pieces]
     for first, second in pairwise(pieces):
         if (

@@ -18,6 +18,7 @@ from rag.core.errors import EmbedderError
 from rag.core.plain import plain
 from rag.core.protocols import Embedder
 from rag.core.types import PackedSource
+from rag.guard.injected import is_order_to_the_model
 from rag.passages import Unit, opens_with_pronoun, row_text, units
 from rag.terms import Terms, terms_of
 
@@ -126,7 +127,7 @@ def rank(
         for unit in units(source.text):
             shown = plain(source.text[unit.start : unit.end])
             terms = terms_of(shown)
-            if unit.kind == "row" and (unit.start, unit.end) in headers:
+            if (unit.kind == "row" and (unit.start, unit.end) in headers) or is_order_to_the_model(shown):
                 continue
             if unit.kind == "heading" or (unit.kind == "sentence" and not _SENTENCELIKE.search(shown)):
                 heading, previous, heading_text = terms.stems, frozenset(), shown.strip()

@@ -9,6 +9,7 @@ from typing import Protocol
 from rag.core.types import Answer, Filters, Message, Retrieval
 from rag.eval.measures import Result
 from rag.eval.questions import Question
+from rag.rewrite import standalone
 
 
 class Asked(Protocol):
@@ -31,7 +32,8 @@ def run_questions(
     results = []
     for question in questions:
         started_s = time.perf_counter()
-        retrieval = asked.search(question.question, k=k, filters=question.filters)
+        query = standalone(question.question, question.history)
+        retrieval = asked.search(query, k=k, filters=question.filters)
         searched_s = time.perf_counter()
         answer = None
         if answers:
