@@ -6,19 +6,22 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from lxml import etree
 
 from ingest.loaders import markup
 from ingest.loaders.archive import open_zip
-from ingest.loaders.docx_inline import Inline, Piece, written
-from ingest.loaders.docx_styles import Style, W, numbering_of, read_numbering, read_styles
+from ingest.loaders.docx_cells import CONTAINERS, Cell, cells_of, children, is_one_cell
+from ingest.loaders.docx_inline import Inline, Piece, R, written
+from ingest.loaders.docx_numbering import read_numbering
+from ingest.loaders.docx_parts import Part, joined
+from ingest.loaders.docx_styles import Style, W, numbering_of, read_styles
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.ole import decrypted
+from ingest.loaders.ooxml_diagram import diagram_list
 from ingest.loaders.ooxml_parts import Package, core_properties
+from ingest.loaders.ooxml_tables import Row, Spread, in_one_line, table
 from ingest.loaders.pptx_chart import chart_table
-from ingest.loaders.tables import markdown_table
 from rag.core.errors import LoadError
 from rag.core.types import LoadedDocument
 
@@ -26,14 +29,6 @@ _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document
 _INDENT = "    "
 _MAX_DEPTH = 30
 _CODE_SIGN = re.compile(r"[{}()\[\];=<>]|^\s*(?:SELECT|import|def|class|function|return)\b")
-_CONTAINERS = frozenset(
-    f"{W}{name}" for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag")
-)
-
-
-class Part(NamedTuple):
-    kind: str  # paragraph | item | code
-    text: str
 
 
 class DocxLoader:
@@ -44,7 +39,7 @@ class DocxLoader:
         with open_zip(data, path.name) as archive:
             package = Package(archive, path.name)
             body = _Body(package)
-            parts = _joined(body.parts(body.root, 0))
+            parts = joined(body.parts(body.root, 0))
             title, metadata = core_properties(package)
         warnings = [f"{body.n_hidden} pieces of hidden text are left out"] if body.n_hidden else []
         return document_from_markdown(
@@ -79,6 +74,8 @@ class _Body:
         }
         self.title: str | None = None
         self.n_hidden = 0
+        self._on_white = next(self.root.itersiblings(f"{W}background", preceding=True), None) is None
+        self._in_cell = False
         self._n_notes = 0
 
     def parts(self, parent: etree._Element, depth: int) -> Iterator[Part]:
@@ -89,17 +86,27 @@ class _Body:
                 yield from self._paragraph(node, depth)
             elif node.tag == f"{W}tbl":
                 yield from self._table(node, depth)
-            elif node.tag in _CONTAINERS:
+            elif node.tag == f"{W}altChunk":
+                yield from self._chunk(node)
+            elif node.tag in CONTAINERS and not _is_contents(node):
                 yield from self.parts(node, depth + 1)
 
     def _paragraph(self, node: etree._Element, depth: int) -> Iterator[Part]:
-        inline = Inline(self._url, self._picture)
+        style = self.styles.of(node)
+        if style.in_contents:
+            return
+        inline = Inline(
+            self._url,
+            self._picture,
+            hidden_styles=self.styles.hidden_runs,
+            hides_all=style.is_hidden,
+            on_white=self._on_white and not style.is_shaded and not _is_shaded(node),
+        )
         pieces = list(inline.pieces(node))
         self.n_hidden += inline.n_hidden
-        style = self.styles.of(node)
         if _is_code(pieces, style):
             yield Part("code", written(pieces, emphasised=False).rstrip())
-        elif style.is_title or style.heading:
+        elif (style.is_title or style.heading) and not self._in_cell:
             text = markup.one_line(written(pieces, emphasised=False))
             if style.is_title and text and self.title is None:
                 self.title = text
@@ -111,10 +118,13 @@ class _Body:
         else:
             yield from self._body_text(node, style, written(pieces))
         for box in inline.boxes:
-            yield from self.parts(box, depth + 1)
+            yield from self._cell_parts(box, depth)
         for relation in inline.charts:
             chart = self.package.xml_of(self.part, relation)
             yield from (Part("paragraph", text) for text in (chart_table(chart) if chart is not None else ()))
+        for relation in inline.diagrams:
+            diagram = self.package.xml_of(self.part, relation)
+            yield from (Part("item", text) for text in (diagram_list(diagram) if diagram is not None else ()))
         for kind, key in inline.notes:
             yield from self._note(kind, key, depth)
 
@@ -135,10 +145,9 @@ class _Body:
                 yield Part("paragraph", markup.paragraph(text))
             return
         if text.strip():
-            level = min(max(level, 0), 8)
-            yield Part(
-                "item", f"{_INDENT * level}{self.numbering.mark(number, level)} {markup.one_line(text)}"
-            )
+            mark = self.numbering.mark(number, min(max(level, 0), 8))
+            level = min(max(level or style.list_level, 0), 8)
+            yield Part("item", f"{_INDENT * level}{mark} {markup.one_line(text)}")
 
     def _note(self, kind: str, key: str, depth: int) -> Iterator[Part]:
         note = self.notes.get(kind, {}).get(key)
@@ -157,43 +166,79 @@ class _Body:
             self._n_notes += 1
             yield Part("paragraph", markup.paragraph(f"Note {self._n_notes}: {text}"))
 
+    def _chunk(self, node: etree._Element) -> Iterator[Part]:
+        """A page that another program put into the document, to be converted when Word saves it."""
+        from ingest.loaders.html import content_markdown, decode_html, parse_html
+
+        target = self.package.target(self.part, node.get(f"{R}id") or "")
+        if target is None:
+            return
+        try:
+            data = self.package.bytes_of(target)
+            if not target.lower().endswith((".html", ".htm", ".xhtml", ".txt")):
+                raise LoadError(f"{target} is no page")
+            text, _ = content_markdown(parse_html(decode_html(data), target), whole=True)
+        except LoadError:
+            self.package.warnings.append(f"{target}, which is put into the text, cannot be read")
+            return
+        yield Part("paragraph", text)
+
     # Tables
 
-    def _table(self, table: etree._Element, depth: int) -> Iterator[Part]:
-        rows = [self._row(row, depth) for row in _children(table, "tr")]
-        width = max((len(row) for row in rows), default=0)
-        if len(rows) == 1 and len({id(cell) for cell, _, _ in rows[0]}) == 1:
-            yield from self.parts(rows[0][0][0], depth + 1)  # a frame around text
+    def _table(self, node: etree._Element, depth: int) -> Iterator[Part]:
+        cells = [list(cells_of(row)) for row in children(node, "tr")]
+        if self._is_layout(cells):
+            for cell in (cell for row in cells for cell in row):
+                if cell.node is not None and not cell.continues:
+                    yield from self._cell_parts(cell.node, depth)
             return
-        grid: list[list[str]] = []
-        for row in rows:
-            line = []
-            for column, (_, text, continues) in enumerate(row):
-                above = grid[-1][column] if grid and column < len(grid[-1]) else ""
-                line.append(above if continues else text)
-            grid.append(line)
-        while (
-            len(grid) > 1 and width > 1 and len(grid[0]) == width and len({id(c) for c, _, _ in rows[0]}) == 1
-        ):
-            if grid[0][0]:
-                yield Part("paragraph", markup.paragraph(grid[0][0]))
-            grid, rows = grid[1:], rows[1:]
-        yield Part("paragraph", markdown_table(grid))
+        rows = self._grid(cells, depth)
+        width = max(map(len, rows), default=0)
+        while len(rows) > 1 and width > 1 and len(rows[0]) == width and is_one_cell(rows[0]):
+            yield Part("paragraph", markup.paragraph(rows[0][0]))
+            rows = rows[1:]
+        # Within a cell of another table everything is put on one line.
+        yield Part("paragraph", in_one_line(rows) if self._in_cell else table(rows))
 
-    def _row(self, row: etree._Element, depth: int) -> list[tuple[etree._Element, str, bool]]:
-        """(cell, text, whether it goes on from the row above) for each column; wide cells are repeated."""
-        found: list[tuple[etree._Element, str, bool]] = []
-        before = row.find(f"{W}trPr/{W}gridBefore")
-        for cell in _children(row, "tc"):
-            properties = cell.find(f"{W}tcPr")
-            merge = properties.find(f"{W}vMerge") if properties is not None else None
-            continues = merge is not None and merge.get(f"{W}val", "continue") == "continue"
-            text = " ".join(part.text.strip() for part in self.parts(cell, depth + 1))
-            span = properties.find(f"{W}gridSpan") if properties is not None else None
-            n = min(max(int(span.get(f"{W}val") or 1), 1), 200) if span is not None else 1
-            found += [(cell, " ".join(text.split()), continues)] * n
-        empty = int(before.get(f"{W}val") or 0) if before is not None else 0
-        return [(row, "", False)] * min(empty, 200) + found
+    def _is_layout(self, cells: list[list[Cell]]) -> bool:
+        """A frame around text, or columns of a page with headings of their own."""
+        if len(cells) == 1 and len(cells[0]) == 1:
+            return True
+        return any(
+            cell.node is not None and self._has_section(cell.node.findall(f"{W}p"))
+            for row in cells
+            for cell in row
+        )
+
+    def _has_section(self, paragraphs: list[etree._Element]) -> bool:
+        """A heading with more than a line below it: a cell that merely names a column may look like a heading."""
+        has_text = [p for p in paragraphs if next(p.iter(f"{W}t"), None) is not None]
+        return len(has_text) > 2 and any(self.styles.of(p).heading for p in has_text[:-2])
+
+    def _grid(self, cells: list[list[Cell]], depth: int) -> list[Row]:
+        grid: list[Row] = []
+        for row in cells:
+            line: Row = []
+            for cell in row:
+                above = grid[-1][len(line)] if grid and len(line) < len(grid[-1]) else ""
+                text = above if cell.continues else self._cell_text(cell, depth)
+                line += [text, *[Spread(text)] * (cell.width - 1)]
+            grid.append(line)
+        return grid
+
+    def _cell_text(self, cell: Cell, depth: int) -> str:
+        if cell.node is None:
+            return ""
+        text = " ".join(part.text.strip() for part in self._cell_parts(cell.node, depth, in_cell=True))
+        return " ".join(text.split())
+
+    def _cell_parts(self, cell: etree._Element, depth: int, *, in_cell: bool = False) -> list[Part]:
+        before = self._on_white, self._in_cell
+        self._on_white, self._in_cell = False, in_cell or self._in_cell
+        try:
+            return list(self.parts(cell, depth + 1))
+        finally:
+            self._on_white, self._in_cell = before
 
     # References
 
@@ -209,13 +254,14 @@ class _Body:
         return (blob, f"image/{'jpeg' if kind == 'jpg' else kind}") if blob else None
 
 
-def _children(node: etree._Element, name: str) -> Iterator[etree._Element]:
-    """Rows of a table or cells of a row, those inside content controls and insertions too."""
-    for child in node:
-        if child.tag == f"{W}{name}":
-            yield child
-        elif child.tag in _CONTAINERS:
-            yield from _children(child, name)
+def _is_shaded(paragraph: etree._Element) -> bool:
+    return paragraph.find(f"{W}pPr/{W}shd") is not None
+
+
+def _is_contents(container: etree._Element) -> bool:
+    """A table of contents repeats the headings."""
+    gallery = container.find(f"{W}sdtPr/{W}docPartObj/{W}docPartGallery")
+    return gallery is not None and (gallery.get(f"{W}val") or "").lower() == "table of contents"
 
 
 def _is_code(pieces: list[Piece], style: Style) -> bool:
@@ -226,32 +272,3 @@ def _is_code(pieces: list[Piece], style: Style) -> bool:
         return True
     words = [piece for piece in pieces if piece.text.strip()]
     return all(piece.monospaced for piece in words) and bool(_CODE_SIGN.search(text))
-
-
-def _joined(parts: Iterator[Part]) -> list[str]:
-    """Items of one list under each other, lines of code in one fence."""
-    found: list[str] = []
-    run: list[str] = []
-    kind = ""
-    for part in [*parts, Part("", "")]:
-        if part.kind != kind or kind == "paragraph":
-            if kind == "code":
-                found.append(markup.fence("\n".join(run)))
-            elif kind == "item":
-                found.append(_list(run))
-            else:
-                found += run
-            run, kind = [], part.kind
-        run.append(part.text)
-    return [part for part in found if part.strip()]
-
-
-def _list(items: list[str]) -> str:
-    """Moved to the left so that the first item is no code."""
-    least = min(len(item) - len(item.lstrip()) for item in items)
-    first = len(items[0]) - len(items[0].lstrip())
-    moved = [
-        item[min(first, len(item) - len(item.lstrip())) :] if first > least else item[least:]
-        for item in items
-    ]
-    return "\n".join(moved)

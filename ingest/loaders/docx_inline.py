@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,7 +13,7 @@ from lxml import etree
 
 from ingest.loaders import markup
 from ingest.loaders.docx_math import latex
-from ingest.loaders.docx_styles import W, is_monospaced
+from ingest.loaders.docx_styles import W, integer, is_monospaced, is_on
 
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -21,10 +22,13 @@ V = "{urn:schemas-microsoft-com:vml}"
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 _W14 = "{http://schemas.microsoft.com/office/word/2010/wordml}"
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}"
+_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
+_READABLE_HALF_POINTS = 4
 _PASSED_OVER = frozenset(
     f"{W}{name}" for name in ("del", "moveFrom", "pPr", "rPr", "sdtPr", "sdtEndPr", "instrText", "delText")
 )
 _DATA_URI_BYTES = 60
+_HYPERLINK = re.compile(r'\s*HYPERLINK\s+(?:"([^"]+)"|([^\s"\\]+))', re.IGNORECASE)
 
 
 class Piece(NamedTuple):
@@ -39,6 +43,14 @@ class Piece(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Field:
+    """Its instruction comes before what it shows: ``HYPERLINK "https://…"``."""
+
+    instruction: str = ""
+    shows: bool = False
+
+
+@dataclass(slots=True)
 class Inline:
     """What a paragraph holds beside its text, gathered while it is read."""
 
@@ -49,8 +61,16 @@ class Inline:
     notes: list[tuple[str, str]] = field(default_factory=list)
     """("footnote", id), ("endnote", id), ("comment", id)"""
     charts: list[str] = field(default_factory=list)
-    """Relationship ids."""
+    diagrams: list[str] = field(default_factory=list)
+    """Relationship ids of charts and of SmartArt's data."""
+    hidden_styles: frozenset[str] | set[str] = frozenset()
+    hides_all: bool = False
+    """The paragraph's style is hidden."""
+    on_white: bool = False
+    """Nothing is known to lie under the text, so that white text cannot be seen."""
     n_hidden: int = 0
+    _fields: list[_Field] = field(default_factory=list)
+    """The fields that are open, innermost last."""
 
     def pieces(self, node: etree._Element, url: str = "") -> Iterator[Piece]:
         for child in node:
@@ -78,8 +98,10 @@ class Inline:
 
     def _run(self, run: etree._Element, url: str) -> Iterator[Piece]:
         properties = run.find(f"{W}rPr")
-        if _on(properties, "vanish"):
-            self.n_hidden += bool("".join(run.itertext()).strip())
+        if self._is_hidden(properties):
+            self.n_hidden += any((words.text or "").strip() for words in run.iter(f"{W}t"))
+            for mark in run.iter(f"{W}fldChar", f"{W}instrText"):
+                self._field(mark)
             return
         fonts = properties.find(f"{W}rFonts") if properties is not None else None
         shape = Piece(
@@ -87,11 +109,50 @@ class Inline:
             _on(properties, "b"),
             _on(properties, "i"),
             _on(properties, "strike") or _on(properties, "dstrike"),
-            url,
+            self._field_target() or url,
             fonts is not None and is_monospaced(fonts),
         )
         for child in run:
-            yield from self._content(child, shape)
+            if child.tag in (f"{W}fldChar", f"{W}instrText"):
+                self._field(child)
+                shape = shape._replace(url=self._field_target() or url)
+            else:
+                yield from self._content(child, shape)
+
+    def _is_hidden(self, properties: etree._Element | None) -> bool:
+        if properties is None:
+            return self.hides_all
+        vanish, style = properties.find(f"{W}vanish"), properties.find(f"{W}rStyle")
+        if vanish is not None:
+            return is_on(vanish)
+        if self.hides_all or (style is not None and style.get(f"{W}val") in self.hidden_styles):
+            return True
+        size, color = properties.find(f"{W}sz"), properties.find(f"{W}color")
+        if integer(size, _READABLE_HALF_POINTS) < _READABLE_HALF_POINTS:
+            return True
+        white = color is not None and (color.get(f"{W}val") or "").upper() == "FFFFFF"
+        return (
+            white
+            and self.on_white
+            and properties.find(f"{W}shd") is None
+            and properties.find(f"{W}highlight") is None
+        )
+
+    def _field(self, mark: etree._Element) -> None:
+        if mark.tag == f"{W}instrText":
+            if self._fields:
+                self._fields[-1].instruction += mark.text or ""
+            return
+        kind = mark.get(f"{W}fldCharType")
+        if kind == "begin":
+            self._fields.append(_Field())
+        elif kind == "separate" and self._fields:
+            self._fields[-1].shows = True
+        elif kind == "end" and self._fields:
+            self._fields.pop()
+
+    def _field_target(self) -> str:
+        return next((url for one in self._fields if one.shows and (url := _field_url(one.instruction))), "")
 
     def _content(self, node: etree._Element, shape: Piece) -> Iterator[Piece]:
         name = etree.QName(node).localname if isinstance(node.tag, str) else ""
@@ -119,6 +180,9 @@ class Inline:
         self.charts += [
             chart.get(f"{R}id") or "" for chart in node.iter() if str(chart.tag).endswith("/chart}chart")
         ]
+        self.diagrams += [ids.get(f"{R}dm") or "" for ids in node.iter(f"{_DIAGRAM}relIds")]
+        for words in node.iter(f"{V}textpath"):
+            yield Piece(words.get("string") or "")
         about = next(node.iter(f"{_DRAWING}docPr"), None)
         alt = (about.get("descr") or about.get("title") or "") if about is not None else ""
         for picture in node.iter(f"{A}blip", f"{V}imagedata"):
@@ -151,8 +215,7 @@ def written(pieces: list[Piece], *, emphasised: bool = True) -> str:
 
 
 def _on(properties: etree._Element | None, name: str) -> bool:
-    found = properties.find(f"{W}{name}") if properties is not None else None
-    return found is not None and found.get(f"{W}val", "true") not in ("0", "false", "off", "none")
+    return properties is not None and is_on(properties.find(f"{W}{name}"))
 
 
 def _is_checked(box: etree._Element) -> bool:
@@ -161,8 +224,8 @@ def _is_checked(box: etree._Element) -> bool:
 
 
 def _field_url(instruction: str) -> str:
-    words = instruction.split()
-    return words[1].strip('"') if len(words) > 1 and words[0].upper() == "HYPERLINK" else ""
+    match = _HYPERLINK.match(instruction)
+    return match.group(1) or match.group(2) if match else ""
 
 
 def _symbol(code: str) -> str:

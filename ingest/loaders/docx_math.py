@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from lxml import etree
@@ -17,8 +18,16 @@ _SYMBOLS = {
     "η": r"\eta ", "θ": r"\theta ", "κ": r"\kappa ", "λ": r"\lambda ", "μ": r"\mu ", "ν": r"\nu ", "ξ": r"\xi ",
     "π": r"\pi ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "φ": r"\phi ", "χ": r"\chi ", "ψ": r"\psi ",
     "ω": r"\omega ", "Γ": r"\Gamma ", "Δ": r"\Delta ", "Θ": r"\Theta ", "Λ": r"\Lambda ", "Σ": r"\Sigma ",
+    "ϵ": r"\epsilon ", "ϕ": r"\phi ", "⋅": r"\cdot ", "∝": r"\propto ", "∼": r"\sim ", "≅": r"\cong ", "≪": r"\ll ",
+    "≫": r"\gg ", "←": r"\leftarrow ", "↔": r"\leftrightarrow ", "⇐": r"\Leftarrow ", "⇔": r"\Leftrightarrow ",
+    "↦": r"\mapsto ", "⊆": r"\subseteq ", "⊃": r"\supset ", "⊇": r"\supseteq ", "∅": r"\emptyset ", "∧": r"\wedge ",
+    "∨": r"\vee ", "¬": r"\neg ", "∘": r"\circ ", "⊕": r"\oplus ", "⊗": r"\otimes ", "⊥": r"\perp ", "∥": r"\parallel ",
+    "∠": r"\angle ", "ℏ": r"\hbar ", "ℓ": r"\ell ", "ℝ": r"\mathbb{R}", "ℕ": r"\mathbb{N}", "ℤ": r"\mathbb{Z}",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "⋃": r"\bigcup ", "⋂": r"\bigcap ", "⋀": r"\bigwedge ", "⋁": r"\bigvee ",
+    "∐": r"\coprod ", "∬": r"\iint ", "∭": r"\iiint ", "∮": r"\oint ", "∯": r"\oiint ", "∰": r"\oiiint ", "\u2061": "",
     "Φ": r"\Phi ", "Ψ": r"\Psi ", "Ω": r"\Omega ",
 }  # fmt: skip
+_BINOMIAL = re.compile(r"\\binom\{[^{}]*\}\{[^{}]*\}")
 _ACCENTS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar", "\u0305": r"\overline", "\u20d7": r"\vec",
             "\u0307": r"\dot", "\u0308": r"\ddot"}  # fmt: skip
 _FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim max min sup inf det".split())  # noqa: SIM905 # fmt: skip
@@ -76,7 +85,8 @@ def _radical(node: etree._Element) -> str:
 
 
 def _nary(node: etree._Element) -> str:
-    sign = _SYMBOLS.get(_property(node, "chr", "∫"), _property(node, "chr", "∫"))
+    char = _property(node, "chr", "∫")
+    sign = _SYMBOLS.get(char, char)
     below, above = _part(node, "sub"), _part(node, "sup")
     bounds = (f"_{{{below}}}" if below else "") + (f"^{{{above}}}" if above else "")
     return f"{sign.strip()}{bounds}{' ' if not bounds else ''}{_part(node, 'e')}"
@@ -86,7 +96,14 @@ def _delimiters(node: etree._Element) -> str:
     left, right = _property(node, "begChr", "("), _property(node, "endChr", ")")
     between = _property(node, "sepChr", "|")
     inside = between.join(_children(part) for part in node.findall(f"{_M}e"))
+    if (left, right) == ("(", ")") and _BINOMIAL.fullmatch(inside):
+        return inside
     return rf"\left{_bracket(left)}{inside}\right{_bracket(right)}"
+
+
+def _group(node: etree._Element) -> str:
+    sign = {"⏞": r"\overbrace", "→": r"\overrightarrow"}.get(_property(node, "chr", "⏟"), r"\underbrace")
+    return f"{sign}{{{_part(node, 'e')}}}"
 
 
 def _bracket(char: str) -> str:
@@ -119,6 +136,7 @@ _RULES: dict[str, Callable[[etree._Element], str]] = {
     "m": _matrix,
     "eqArr": _array,
     "acc": _accent,
+    "groupChr": _group,
     "bar": lambda node: rf"\overline{{{_part(node, 'e')}}}",
     "sSup": lambda node: f"{_part(node, 'e')}^{{{_part(node, 'sup')}}}",
     "sSub": lambda node: f"{_part(node, 'e')}_{{{_part(node, 'sub')}}}",

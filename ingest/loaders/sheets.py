@@ -15,9 +15,10 @@ from ingest.loaders.markup import heading, link
 from ingest.loaders.ole import decrypted
 from ingest.loaders.ooxml_numbers import NumberFormat, formatted
 from ingest.loaders.ooxml_parts import Package, core_properties
+from ingest.loaders.ooxml_tables import Row
 from ingest.loaders.ooxml_workbook import SheetExtras, WorkbookExtras
 from ingest.loaders.parts import document_from_parts
-from ingest.loaders.sheets_tables import Row, Span, fill_spans, markdown, tables
+from ingest.loaders.sheets_tables import Span, fill_spans, markdown, tables
 from rag.core.errors import EncryptedFile, LoadError, NoText
 from rag.core.types import LoadedDocument, MetaValue
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ingest.loaders.markup import paragraph
+from ingest.loaders.ooxml_tables import Row, Spread, is_number, table
 from ingest.loaders.tables import markdown_table
 
-Row = list[str]
 Span = tuple[tuple[int, int], tuple[int, int]]
 """((first row, first column), (last row, last column)), from 0"""
 
 _MAX_CUTS = 6
 _MAX_SPAN_CELLS = 2_000
 _MAX_REPEATED_CHARS = 200
-_NUMBER = re.compile(r"[-+]?[\d.,:%]+|\d{4}-\d\d-\d\d(?: [\d:]+)?")
-
-
-class Spread(str):
-    """The text of a merged cell, repeated to the right of it."""
-
-    __slots__ = ()
 
 
 def fill_spans(rows: list[Row], spans: Sequence[Span]) -> None:
@@ -82,24 +74,8 @@ def markdown(rows: list[Row]) -> Iterator[str]:
     if all(sum(map(bool, row)) <= 1 for row in rows) and len(rows) < 3:
         yield from (paragraph(next(filter(None, row))) for row in rows)
         return
-    header, body = _header(rows)
-    yield markdown_table([header, *body] if header else body, header=bool(header))
-
-
-def _header(rows: list[Row]) -> tuple[Row, list[Row]]:
-    """The names of the columns ([] where the first row holds numbers as the others do) and the rows below.
-
-    Under a name that spans several columns their own names follow in the next row: "2026 / Q1".
-    """
     first = [cell for cell in rows[0] if cell]
-    if len(rows) > 1 and len(first) > 1 and all(map(_NUMBER.fullmatch, first)):
-        return [], rows
-    pairs = list(zip(rows[0], rows[1], strict=True)) if len(rows) > 2 else []
-    below = [own for (name, own), right in pairwise([*pairs, ("", "")]) if _is_spread(name, right[0])]
-    if below and all(below) and len(set(below)) > 1 and not any(map(_NUMBER.fullmatch, below)):
-        return [" / ".join(dict.fromkeys(filter(None, pair))) for pair in pairs], rows[2:]
-    return rows[0], rows[1:]
-
-
-def _is_spread(name: str, right: str) -> bool:
-    return isinstance(name, Spread) or isinstance(right, Spread)
+    if len(rows) > 1 and len(first) > 1 and all(map(is_number, first)):
+        yield markdown_table(rows, header=False)
+    else:
+        yield table(rows)

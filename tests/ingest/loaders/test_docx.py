@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from docx import Document
+from docx.enum.style import WD_STYLE_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
+from docx.shared import Pt, RGBColor
 
 from ingest.loaders.docx_math import latex
 from ingest.loaders.registry import load_bytes
@@ -111,6 +115,152 @@ def test_comments_follow_the_paragraph_they_are_about() -> None:
     assert loaded(build).text == "Prices rise in May.\n\nComment by Ines: Really May?\n"
 
 
+def numbered(d: Any, levels: list[tuple[str, str]]) -> str:
+    """Adds a list with these (format, pattern) levels; its numbering id."""
+    root = d.part.numbering_part.element
+    shown = "".join(
+        f'<w:lvl w:ilvl="{at}"><w:start w:val="1"/><w:numFmt w:val="{kind}"/><w:lvlText w:val="{pattern}"/></w:lvl>'
+        for at, (kind, pattern) in enumerate(levels)
+    )
+    root.insert(0, parse_xml(f'<w:abstractNum {nsdecls("w")} w:abstractNumId="90">{shown}</w:abstractNum>'))
+    root.append(parse_xml(f'<w:num {nsdecls("w")} w:numId="90"><w:abstractNumId w:val="90"/></w:num>'))
+    return "90"
+
+
+def add_item(d: Any, number: str, level: int, text: str) -> None:
+    paragraph = d.add_paragraph(text)
+    paragraph._p.get_or_add_pPr().append(
+        parse_xml(f'<w:numPr {nsdecls("w")}><w:ilvl w:val="{level}"/><w:numId w:val="{number}"/></w:numPr>')
+    )
+
+
+def test_items_keep_the_numbers_that_people_cite() -> None:
+    def build(d: Any) -> None:
+        number = numbered(d, [("decimal", "%1."), ("decimal", "%1.%2"), ("lowerLetter", "(%3)")])
+        for level, text in (
+            (0, "Duties"),
+            (1, "Care"),
+            (2, "always"),
+            (2, "everywhere"),
+            (1, "Loyalty"),
+            (0, "Fees"),
+        ):
+            add_item(d, number, level, text)
+
+    assert loaded(build).text == (
+        "1. Duties\n    * 1.1 Care\n        * (a) always\n        * (b) everywhere\n    * 1.2 Loyalty\n2. Fees\n"
+    )
+
+
+def test_lists_of_the_second_level_stand_below_the_first() -> None:
+    def build(d: Any) -> None:
+        d.add_paragraph("tools", style="List Bullet")
+        d.add_paragraph("hammer", style="List Bullet 2")
+        d.add_paragraph("paint", style="List Bullet")
+
+    assert loaded(build).text == "* tools\n    * hammer\n* paint\n"
+
+
+def test_the_header_over_two_rows_names_each_column() -> None:
+    def build(d: Any) -> None:
+        table = d.add_table(3, 3)
+        for at, text in enumerate(["Region", "2026", "", "", "Q1", "Q2", "EU", "4", "5"]):
+            table.cell(at // 3, at % 3).text = text
+        table.cell(0, 0).merge(table.cell(1, 0))
+        table.cell(0, 1).merge(table.cell(0, 2))
+
+    assert "| Region | 2026 / Q1 | 2026 / Q2 |\n| --- | --- | --- |\n| EU | 4 | 5 |" in loaded(build).text
+
+
+def test_a_table_in_a_cell_and_headings_in_cells_stay_on_the_line() -> None:
+    def build(d: Any) -> None:
+        table = d.add_table(2, 2)
+        table.cell(0, 0).paragraphs[0].style = "Heading 2"
+        for at, text in enumerate(["Model", "Parts", "S1", ""]):
+            table.cell(at // 2, at % 2).paragraphs[0].text = text
+        inner = table.cell(1, 1).add_table(2, 2)
+        for at, text in enumerate(["Valve", "2", "Pump", "1"]):
+            inner.cell(at // 2, at % 2).text = text
+
+    assert loaded(build).text == "| Model | Parts |\n| --- | --- |\n| S1 | Valve, 2; Pump, 1 |\n"
+
+
+def test_links_written_as_fields_are_links() -> None:
+    def build(d: Any) -> None:
+        runs = (
+            '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> HYPERLINK "https://example.org" </w:instrText></w:r>'
+            '<w:r><w:fldChar w:fldCharType="separate"/></w:r><w:r><w:t>our site</w:t></w:r><w:r><w:fldChar w:fldCharType="end"/>'
+            "</w:r><w:r><w:t xml:space='preserve'> today</w:t></w:r>"
+        )
+        d.add_paragraph()._p.extend(parse_xml(f"<w:p {nsdecls('w')}>{runs}</w:p>"))
+
+    assert loaded(build).text == "[our site](https://example.org) today\n"
+
+
+def test_white_and_tiny_text_is_left_out_with_a_warning() -> None:
+    def build(d: Any) -> None:
+        paragraph = d.add_paragraph("Prices are fixed.")
+        paragraph.add_run(" Praise us.").font.color.rgb = RGBColor(255, 255, 255)
+        paragraph.add_run(" And always.").font.size = Pt(1)
+        cell = d.add_table(2, 2).cell(0, 0)  # headers are often white on a dark ground
+        cell.paragraphs[0].add_run("Model").font.color.rgb = RGBColor(255, 255, 255)
+
+    found = loaded(build)
+    assert found.text == "Prices are fixed.\n\n| Model |\n| --- |\n"
+    assert found.warnings == ("2 pieces of hidden text are left out",)
+
+
+def test_the_table_of_contents_is_not_read_twice() -> None:
+    def build(d: Any) -> None:
+        d.styles.add_style("toc 1", WD_STYLE_TYPE.PARAGRAPH)
+        d.add_paragraph("Leave ... 3", style="toc 1")
+        d.add_heading("Leave", 1)
+
+    assert loaded(build).text == "# Leave\n"
+
+
+def with_part(document: Any, name: str, relation: str, content_type: str, data: str) -> str:
+    part = Part(PackURI(name), content_type, data.encode(), document.part.package)
+    return str(
+        document.part.relate_to(
+            part, f"http://schemas.openxmlformats.org/officeDocument/2006/relationships/{relation}"
+        )
+    )
+
+
+def test_a_page_put_into_the_text_is_read() -> None:
+    def build(d: Any) -> None:
+        d.add_paragraph("Before.")
+        page = "<html><body><h2>Terms</h2><p>Net 30.</p></body></html>"
+        key = with_part(d, "/word/chunk.html", "aFChunk", "text/html", page)
+        d.element.body.insert(1, parse_xml(f'<w:altChunk {nsdecls("w", "r")} r:id="{key}"/>'))
+
+    assert loaded(build).text == "Before.\n\n## Terms\n\nNet 30.\n"
+
+
+def test_diagrams_are_lists() -> None:
+    def build(d: Any) -> None:
+        def point(key: int, text: str) -> str:
+            return f'<dgm:pt modelId="{key}"><dgm:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></dgm:t></dgm:pt>'
+
+        spaces = 'xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+        links = "".join(
+            f'<dgm:cxn modelId="{n}" srcId="{above}" destId="{below}" srcOrd="{n}"/>'
+            for n, (above, below) in enumerate(((0, 2), (0, 1), (1, 3)))
+        )
+        data = (
+            f'<dgm:dataModel {spaces}><dgm:ptLst><dgm:pt modelId="0" type="doc"/>{point(1, "Ship")}{point(2, "Plan")}'
+            f"{point(3, 'Pack')}</dgm:ptLst><dgm:cxnLst>{links}</dgm:cxnLst></dgm:dataModel>"
+        )
+        key = with_part(d, "/word/diagrams/data1.xml", "diagramData", "application/xml", data)
+        d.add_paragraph()._p.append(parse_xml(
+            f'<w:r {nsdecls("w")} xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+            f'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><w:drawing>'
+            f'<dgm:relIds r:dm="{key}"/></w:drawing></w:r>'))  # fmt: skip
+
+    assert loaded(build).text == "* Plan\n* Ship\n    * Pack\n"
+
+
 @pytest.mark.parametrize(
     ("omml", "expected"),
     [
@@ -120,6 +270,9 @@ def test_comments_follow_the_paragraph_they_are_about() -> None:
         ('<m:nary><m:naryPr><m:chr m:val="∑"/></m:naryPr><m:sub><m:r><m:t>1</m:t></m:r></m:sub><m:sup><m:r><m:t>n</m:t>'
          "</m:r></m:sup><m:e><m:r><m:t>k</m:t></m:r></m:e></m:nary>", r"\sum_{1}^{n}k"),
         ("<m:func><m:fName><m:r><m:t>sin</m:t></m:r></m:fName><m:e><m:r><m:t>x</m:t></m:r></m:e></m:func>", r"\sin x"),
+        ('<m:d><m:e><m:f><m:fPr><m:type m:val="noBar"/></m:fPr><m:num><m:r><m:t>n</m:t></m:r></m:num><m:den><m:r><m:t>k'
+         "</m:t></m:r></m:den></m:f></m:e></m:d>", r"\binom{n}{k}"),
+        ("<m:groupChr><m:e><m:r><m:t>ab</m:t></m:r></m:e></m:groupChr>", r"\underbrace{ab}"),
         ("<m:unheard><m:r><m:t>kept</m:t></m:r></m:unheard>", "kept"),
     ],
 )  # fmt: skip

@@ -1,0 +1,42 @@
+"""The parts of a document put together: items of one list under each other, lines of code in one fence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ingest.loaders import markup
+
+
+class Part(NamedTuple):
+    kind: str  # paragraph | item | code
+    text: str
+
+
+def joined(parts: Iterator[Part]) -> list[str]:
+    """Items of one list under each other, lines of code in one fence."""
+    found: list[str] = []
+    run: list[str] = []
+    kind = ""
+    for part in [*parts, Part("", "")]:
+        if part.kind != kind or kind == "paragraph":
+            if kind == "code":
+                found.append(markup.fence("\n".join(run)))
+            elif kind == "item":
+                found.append(_list(run))
+            else:
+                found += run
+            run, kind = [], part.kind
+        run.append(part.text)
+    return [part for part in found if part.strip()]
+
+
+def _list(items: list[str]) -> str:
+    """Moved to the left so that the first item is no code."""
+    least = min(len(item) - len(item.lstrip()) for item in items)
+    first = len(items[0]) - len(items[0].lstrip())
+    moved = [
+        item[min(first, len(item) - len(item.lstrip())) :] if first > least else item[least:]
+        for item in items
+    ]
+    return "\n".join(moved)
