@@ -229,7 +229,7 @@ async def _generated(
                     pieces = stream.feed(event.text)
                 else:
                     pieces = _finished(stream.close(), event, draft, settings)
-                for raw in pieces:
+                for raw in map(prompt.without_fences, pieces):
                     checked = await off_loop(draft.verifier.check, raw)
                     if checked.sentence.verdict is Verdict.UNSUPPORTED and says_unknown(raw):
                         draft.says_unknown = True

@@ -33,6 +33,7 @@ _ROLE = re.compile(
     r"(^|[\r\v\f\x85\u2028\u2029])([ \t>*#]*(?:system|assistant|user|human|developer|tool))(\**)[ \t]*:(?=\s|\*)",
     re.IGNORECASE | re.MULTILINE,
 )
+_ECHO = re.compile(r"</?sources?\b[^<>]*>[ \t]*\n?", re.IGNORECASE)
 _ROUND = str.maketrans("[]【】", "()()")
 
 
@@ -120,6 +121,11 @@ def harmless(text: str) -> str:
     text = _FENCE.sub("‹", text)
     text = _ROLE.sub(r"\1\2\3 -", text)
     return MARKER.sub(lambda match: match.group().translate(_ROUND), text)
+
+
+def without_fences(text: str) -> str:
+    """What a model wrote, without fences of ours that it copied."""
+    return _ECHO.sub("", text)
 
 
 def _attribute(text: str) -> str:

@@ -243,6 +243,12 @@ async def test_half_a_sentence_at_the_token_limit_is_left_out() -> None:
     assert "answer_tokens" in result.notices[0]
 
 
+async def test_a_fence_that_the_model_copies_is_not_shown() -> None:
+    result = await ask(writes(f'<source id="1" title="Handbook">\n{RIGHT} [1].\n</source>'))
+    assert result.text == f"{RIGHT} [1]."
+    assert result.withheld == ()
+
+
 # Not knowing
 
 
