@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ingest.loaders.archive import open_zip
+from ingest.loaders.docx_math import latex
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading, image, link, one_line, paragraph
 from ingest.loaders.ole import decrypted
+from ingest.loaders.ooxml_diagram import diagram_list
+from ingest.loaders.ooxml_tables import Spread, table
 from ingest.loaders.pptx_chart import chart_table
 from ingest.loaders.pptx_comments import comments_of
-from ingest.loaders.tables import markdown_table
+from ingest.loaders.safe_xml import parse_ooxml
 from rag.core.errors import LoadError
 from rag.core.types import LoadedDocument, MetaValue
 
 _PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
-_R_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+_MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _SAME_ROW_EMU = 150_000  # shapes whose tops differ by less than 4 mm stand side by side
 _MAX_GROUP_DEPTH = 20
 _DATA_URI_BYTES = 60
+_TITLE_CHARS = 80
+_ITEM = re.compile(r"\d+\. ")
 
 
 class PptxLoader:
@@ -46,7 +55,7 @@ class PptxLoader:
         pages: list[tuple[int, int]] = []
         warnings: list[str] = []
         for number, slide in enumerate(slides, 1):
-            parts = list(_slide(slide, number, warnings))
+            parts = [part for part in _slide(slide, number, warnings) if part]
             if parts:
                 pages.append((len(text), number))
                 text += "\n\n".join(parts) + "\n\n"
@@ -59,22 +68,65 @@ class PptxLoader:
 
 
 def _slide(slide: Any, number: int, warnings: list[str]) -> Iterator[str]:
-    title = slide.shapes.title
-    name = one_line(title.text_frame.text.replace("\v", " ")) if title is not None else ""
+    _expand_alternatives(slide._element)
+    title = _title(slide)
+    name = one_line(" ".join(map(_runs, title.text_frame.paragraphs))) if title is not None else ""
     if name:
         yield heading(1, name)
+    parts: list[str] = []
     for shape in _ordered(slide.shapes):
-        if title is not None and shape.shape_id == title.shape_id:
+        if (title is not None and shape.shape_id == title.shape_id) or _is_furniture(shape):
             continue
         try:
-            yield from _shape(shape, 0)
+            parts += _shape(shape, 0)
         except Exception as exc:  # one broken shape must not lose the slide
             warnings.append(f"slide {number}: {_name(shape)} cannot be read ({type(exc).__name__})")
-    yield from comments_of(slide)
+    parts += comments_of(slide)
+    if parts and not name:  # else it would stand under the title of the slide before
+        if len(parts) > 1 and _may_be_title(parts[0]):
+            name = parts.pop(0)
+        yield heading(1, name or f"Slide {number}")
+    yield from parts
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         notes = list(_text(slide.notes_slide.notes_text_frame, bullets=False))
         if notes:
             yield from (heading(2, "Notes"), *notes)
+
+
+def _title(slide: Any) -> Any:
+    found = slide.shapes.title
+    return found if found is not None and "TITLE" in _kind(found) else None
+
+
+def _may_be_title(text: str) -> bool:
+    return (
+        len(text) <= _TITLE_CHARS
+        and "\n" not in text
+        and text[0].isalnum()
+        and not _ITEM.match(text)
+        and text[-1] not in ".:;,"
+    )
+
+
+def _kind(shape: Any) -> str:
+    """ "TITLE", "BODY", "SLIDE_NUMBER" …; "" if it is no placeholder."""
+    return str(shape.placeholder_format.type or "").split(" ")[0] if shape.is_placeholder else ""
+
+
+def _expand_alternatives(slide: Any) -> None:
+    """Shapes with an equation, ink or a new kind of chart come in two versions; python-pptx sees neither."""
+    for node in list(slide.iter(f"{_MC}AlternateContent")):
+        chosen = node.find(f"{_MC}Choice")
+        if chosen is None:
+            chosen = node.find(f"{_MC}Fallback")
+        for child in list(chosen) if chosen is not None else ():
+            node.addprevious(child)
+        node.getparent().remove(node)
+
+
+def _is_furniture(shape: Any) -> bool:
+    """The slide's number, the date and the line at the foot of every slide."""
+    return _kind(shape) in ("SLIDE_NUMBER", "DATE", "FOOTER")
 
 
 def _ordered(shapes: Any) -> list[Any]:
@@ -86,8 +138,13 @@ def _ordered(shapes: Any) -> list[Any]:
         return found
     if any(top is None or left is None for top, left in places):
         return found
-    order = sorted(range(len(found)), key=lambda at: (places[at][0] // _SAME_ROW_EMU, places[at][1]))
-    return [found[at] for at in order]
+    rows: list[list[int]] = []
+    for at in sorted(range(len(found)), key=lambda at: places[at][0]):
+        if rows and places[at][0] - places[rows[-1][0]][0] < _SAME_ROW_EMU:
+            rows[-1].append(at)
+        else:
+            rows.append([at])
+    return [found[at] for row in rows for at in sorted(row, key=lambda at: places[at][1])]
 
 
 def _shape(shape: Any, depth: int) -> Iterator[str]:
@@ -102,7 +159,10 @@ def _shape(shape: Any, depth: int) -> Iterator[str]:
         yield _picture(shape)
     elif getattr(shape, "has_text_frame", False):
         yield from _text(shape.text_frame, bullets=_has_bullets(shape))
-    else:  # SmartArt, OLE objects and shapes that python-pptx does not know still hold text
+    elif (ids := next(shape._element.iter(f"{_DGM}relIds"), None)) is not None:
+        data = shape.part.related_part(ids.get(f"{_R}dm")).blob
+        yield "\n".join(diagram_list(parse_ooxml(data, "A diagram")))
+    else:  # OLE objects and shapes that python-pptx does not know still hold text
         words = [
             one_line("".join(t.text or "" for t in p.iter(f"{_A}t"))) for p in shape._element.iter(f"{_A}p")
         ]
@@ -110,11 +170,8 @@ def _shape(shape: Any, depth: int) -> Iterator[str]:
 
 
 def _has_bullets(shape: Any) -> bool:
-    if not shape.is_placeholder:
-        return False
-    kind = str(shape.placeholder_format.type or "").split(" ")[0]
     return (
-        kind in ("BODY", "OBJECT", "VERTICAL_BODY", "VERTICAL_OBJECT")
+        _kind(shape) in ("BODY", "OBJECT", "VERTICAL_BODY", "VERTICAL_OBJECT")
         and len(shape.text_frame.paragraphs) > 1
     )
 
@@ -161,9 +218,10 @@ def _runs(one: Any) -> str:
     for run in one._p:
         if run.tag == f"{_A}br":
             parts.append(" ")
+        parts += (f"${latex(equation)}$" for equation in run.iter(f"{_M}oMath"))
         text = "".join(t.text or "" for t in run.iter(f"{_A}t")).replace("\v", " ")
         target = run.find(f"{_A}rPr/{_A}hlinkClick")
-        url = _target(one, target.get(_R_ID)) if target is not None else ""
+        url = _target(one, target.get(f"{_R}id")) if target is not None else ""
         parts.append(link(text, url) if url else text)
     return "".join(parts)
 
@@ -176,21 +234,21 @@ def _target(one: Any, relation: str | None) -> str:
     return str(found.target_ref) if found is not None and found.is_external else ""
 
 
-def _table(table: Any) -> str:
+def _table(shape: Any) -> str:
     """A merged cell's text is repeated, so that each row says it."""
     grid: list[list[str]] = []
     owners: dict[tuple[int, int], str] = {}
-    for y, row in enumerate(table.rows):
+    for y, row in enumerate(shape.rows):
         line = []
         for x, cell in enumerate(row.cells):
-            text = " ".join(cell.text_frame.text.split())
+            text = " ".join(" ".join(map(_runs, cell.text_frame.paragraphs)).split())
             if cell.is_merge_origin:
                 for dy in range(cell.span_height):
                     for dx in range(cell.span_width):
-                        owners[y + dy, x + dx] = text
+                        owners[y + dy, x + dx] = Spread(text) if dx else text
             line.append(owners.get((y, x), text))
         grid.append(line)
-    return markdown_table(grid)
+    return table(grid)
 
 
 def _is_picture(shape: Any) -> bool:

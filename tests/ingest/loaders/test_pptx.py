@@ -9,6 +9,10 @@ from PIL import Image
 from pptx import Presentation
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
+from pptx.oxml import parse_xml
+from pptx.oxml.ns import nsdecls
 from pptx.util import Inches
 
 from ingest.loaders.registry import load_bytes
@@ -89,3 +93,88 @@ def test_a_hidden_slide_is_said_to_be_hidden() -> None:
         titled("Shown"), lambda slide: (titled("Secret")(slide), slide._element.set("show", "0"))[0]
     )
     assert found.warnings == ("slide 2 is hidden in the presentation",)
+
+
+def on_blank(build: Callable[[Any], None]) -> str:
+    deck = Presentation()
+    build(deck.slides.add_slide(deck.slide_layouts[6]))
+    file = io.BytesIO()
+    deck.save(file)
+    return load_bytes(file.getvalue(), Path("a.pptx"), name="a.pptx").text
+
+
+def add_text(slide: Any, text: str) -> Any:
+    box = slide.shapes.add_textbox(*BOX)
+    box.text_frame.text = text
+    return box
+
+
+def test_a_slide_without_title_does_not_stand_under_the_one_before() -> None:
+    assert on_blank(lambda slide: add_text(slide, "We grow.")) == "# Slide 1\n\nWe grow.\n\n"
+
+
+def test_a_line_at_the_top_is_the_title_where_there_is_none() -> None:
+    def build(slide: Any) -> None:
+        add_text(slide, "Winter range").top = Inches(1)
+        add_text(slide, "Three boilers and a stove.")
+
+    assert on_blank(build) == "# Winter range\n\nThree boilers and a stove.\n\n"
+
+
+def test_slide_numbers_dates_and_footers_are_left_out() -> None:
+    def build(slide: Any) -> None:
+        for kind in ("sldNum", "dt", "ftr"):
+            box = add_text(slide, kind)
+            place = f'<p:ph {nsdecls("p")} type="{kind}" idx="12"/>'
+            box._element.nvSpPr.nvPr.append(parse_xml(place))
+        add_text(slide, "kept")
+
+    assert on_blank(build) == "# Slide 1\n\nkept\n\n"
+
+
+def test_shapes_with_equations_are_read() -> None:
+    def build(slide: Any) -> None:
+        shape = add_text(slide, "Area ")._element
+        space = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+        shape.txBody.p_lst[0].append(parse_xml(
+            f'<a14:m xmlns:a14="http://schemas.microsoft.com/office/drawing/2010/main" xmlns:m="{space}"><m:oMathPara><m:oMath>'
+            "<m:r><m:t>πr</m:t></m:r></m:oMath></m:oMathPara></a14:m>"))  # fmt: skip
+        compatibility = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+        both = parse_xml(f'<mc:AlternateContent xmlns:mc="{compatibility}"><mc:Choice/><mc:Fallback/></mc:AlternateContent>')  # fmt: skip
+        shape.addprevious(both)
+        both[0].append(shape)
+
+    assert "Area $\\pi r$" in on_blank(build)
+
+
+def test_diagrams_are_lists() -> None:
+    def build(slide: Any) -> None:
+        spaces = 'xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+        points = "".join(
+            f'<dgm:pt modelId="{n}"><dgm:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></dgm:t></dgm:pt>'
+            for n, text in enumerate(("Plan", "Build"))
+        )
+        data = f"<dgm:dataModel {spaces}><dgm:ptLst>{points}</dgm:ptLst></dgm:dataModel>".encode()
+        part = Part(PackURI("/ppt/diagrams/data1.xml"), "application/xml", slide.part.package, data)
+        key = slide.part.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/diagramData")  # fmt: skip
+        table = slide.shapes.add_table(1, 1, *BOX)._element
+        content = table.graphic.graphicData
+        content.set("uri", "http://schemas.openxmlformats.org/drawingml/2006/diagram")
+        content.remove(content[0])
+        content.append(parse_xml(f'<dgm:relIds {spaces} {nsdecls("r")} r:dm="{key}"/>'))
+
+    assert "* Plan\n* Build" in on_blank(build)
+
+
+def test_the_title_of_a_chart_is_said_once_and_its_numbers_as_shown() -> None:
+    def build(slide: Any) -> None:
+        data = CategoryChartData(number_format="0%")
+        data.categories = ["2025"]
+        data.add_series("Share", (0.4,))
+        chart = slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, *BOX, data).chart
+        chart.has_title = True
+        chart.chart_title.text_frame.text = "Market share"
+
+    text = on_blank(build)
+    assert text.count("Market share") == 1
+    assert "| 2025 | 40% |" in text
