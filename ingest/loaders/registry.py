@@ -18,7 +18,7 @@ from rag.core.types import Block, LoadedDocument
 
 _HERE = "ingest.loaders."
 LOADERS: dict[str, str] = {
-    "application/pdf": "pdf:PdfLoader",
+    "application/pdf": "pdf.loader:PdfLoader",
     "text/markdown": "markdown:MarkdownLoader",
     "text/html": "html:HtmlLoader",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx:DocxLoader",

@@ -201,7 +201,7 @@ def test_columns_are_read_one_after_the_other() -> None:
 
 
 def test_a_right_to_left_line_is_read_from_the_right() -> None:
-    from ingest.loaders.pdf_bidi import logical
+    from ingest.loaders.pdf.bidi import logical
 
     assert logical("2024 תנש ךרוע") == "עורך שנת 2024"
     assert logical("Python תפשב הרבח") == "חברה בשפת Python"

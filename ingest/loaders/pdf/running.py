@@ -6,8 +6,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from ingest.loaders.pdf_lines import Segment
-from ingest.loaders.pdf_page import Page
+from ingest.loaders.pdf.lines import Segment
+from ingest.loaders.pdf.page import Page
 
 _ZONE, _WIDE_ZONE = 0.14, 0.3
 _LINES_AT_EDGE = 4

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from ingest.loaders.pdf_lines import Segment
+from ingest.loaders.pdf.lines import Segment
 from ingest.loaders.tables import markdown_table
 
 _NUMBER = re.compile(r"[-+(]?[\d$€£%].*|[-–—]|n/?a", re.IGNORECASE)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from ingest.loaders.pdf_graphics import Box
-from ingest.loaders.pdf_lines import ITEM, Segment, Word
+from ingest.loaders.pdf.graphics import Box
+from ingest.loaders.pdf.lines import ITEM, Segment, Word
 from ingest.loaders.tables import markdown_table
 
 _TOUCH = 3.0

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from pypdf import PageObject
 
-from ingest.loaders.pdf_bidi import is_right_to_left
-from ingest.loaders.pdf_content import PageContent, read_page
-from ingest.loaders.pdf_fonts import Fonts
-from ingest.loaders.pdf_graphics import Box
-from ingest.loaders.pdf_grids import cell_edges
-from ingest.loaders.pdf_lines import Segment, segments
-from ingest.loaders.pdf_walker import Piece, turned
+from ingest.loaders.pdf.bidi import is_right_to_left
+from ingest.loaders.pdf.content import PageContent, read_page
+from ingest.loaders.pdf.fonts import Fonts
+from ingest.loaders.pdf.graphics import Box
+from ingest.loaders.pdf.grids import cell_edges
+from ingest.loaders.pdf.lines import Segment, segments
+from ingest.loaders.pdf.walker import Piece, turned
 
 _SCAN_SHARE = 0.6
 

@@ -7,12 +7,12 @@ from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from ingest.loaders.markup import fence, heading, paragraph
-from ingest.loaders.pdf_aligned import rows_of, table_at
-from ingest.loaders.pdf_grids import Table, ruled_tables
-from ingest.loaders.pdf_layout import reading_order
-from ingest.loaders.pdf_lines import Row, Segment
-from ingest.loaders.pdf_page import Page
-from ingest.loaders.pdf_paragraphs import Kind, Line, Paragraph, bullet_item, join, line_of, paragraphs
+from ingest.loaders.pdf.aligned import rows_of, table_at
+from ingest.loaders.pdf.grids import Table, ruled_tables
+from ingest.loaders.pdf.layout import reading_order
+from ingest.loaders.pdf.lines import Row, Segment
+from ingest.loaders.pdf.page import Page
+from ingest.loaders.pdf.paragraphs import Kind, Line, Paragraph, bullet_item, join, line_of, paragraphs
 
 # Else it would be taken for HTML and not be shown.
 _TAG = re.compile(r"<(?=/?[a-zA-Z][^<>]*>)")

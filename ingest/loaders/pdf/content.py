@@ -11,10 +11,10 @@ from typing import Any
 from pypdf import PageObject
 from pypdf.generic import ContentStream, DictionaryObject, StreamObject
 
-from ingest.loaders.pdf_canvas import State, get
-from ingest.loaders.pdf_fonts import NO_FONT, Fonts
-from ingest.loaders.pdf_graphics import Box, Matrix, Painted
-from ingest.loaders.pdf_walker import Piece, Walker, sorted_box
+from ingest.loaders.pdf.canvas import State, get
+from ingest.loaders.pdf.fonts import NO_FONT, Fonts
+from ingest.loaders.pdf.graphics import Box, Matrix, Painted
+from ingest.loaders.pdf.walker import Piece, Walker, sorted_box
 
 
 @dataclass(slots=True)

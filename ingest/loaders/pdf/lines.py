@@ -10,9 +10,9 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple, TypeAlias
 
-from ingest.loaders.pdf_bidi import logical
-from ingest.loaders.pdf_fonts import UNMAPPED
-from ingest.loaders.pdf_walker import Piece
+from ingest.loaders.pdf.bidi import logical
+from ingest.loaders.pdf.fonts import UNMAPPED
+from ingest.loaders.pdf.walker import Piece
 
 # In em. Words are further apart than letters, columns are further apart than words.
 _TIGHT_WORD_GAP, _MIN_WORD_GAP, _MAX_WORD_GAP = 0.085, 0.11, 0.2

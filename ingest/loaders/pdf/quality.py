@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ingest.loaders.pdf_page import Page
+from ingest.loaders.pdf.page import Page
 
 _WORD = re.compile(r"\S+")
 _UNMAPPED = re.compile(r"�|\(cid:\d+\)|(?<!\w)/[gGcC]\d{1,4}\b|[\ue000-\uf8ff]")

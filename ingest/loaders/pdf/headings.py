@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from pypdf import PdfReader
 
-from ingest.loaders.pdf_content import page_box
-from ingest.loaders.pdf_grids import Table
-from ingest.loaders.pdf_lines import Row, Segment
-from ingest.loaders.pdf_page import Page
+from ingest.loaders.pdf.content import page_box
+from ingest.loaders.pdf.grids import Table
+from ingest.loaders.pdf.lines import Row, Segment
+from ingest.loaders.pdf.page import Page
 
 _MAX_ENTRIES = 5_000
 _MAX_CHARS = 120

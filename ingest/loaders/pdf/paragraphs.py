@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import pairwise
 from statistics import median
 
-from ingest.loaders.pdf_lines import Segment
+from ingest.loaders.pdf.lines import Segment
 
 _BULLET = re.compile(r"(?:[•◦‣⁃∙·▪▫■□●○◆◇❖➢➤►▸✓✔]|[-–—*](?=\s))\s*(?=\S)")
 _NUMBERED = re.compile(

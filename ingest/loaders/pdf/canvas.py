@@ -8,8 +8,8 @@ from typing import Any
 
 from pypdf.generic import DictionaryObject
 
-from ingest.loaders.pdf_fonts import NO_FONT, Fonts, PdfFont
-from ingest.loaders.pdf_graphics import (
+from ingest.loaders.pdf.fonts import NO_FONT, Fonts, PdfFont
+from ingest.loaders.pdf.graphics import (
     BLACK,
     EVERYWHERE,
     IDENTITY,

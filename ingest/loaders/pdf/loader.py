@@ -11,15 +11,15 @@ from pypdf import PdfReader
 
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading
-from ingest.loaders.pdf_blocks import Part, continued, parts, regions
-from ingest.loaders.pdf_fonts import Fonts
-from ingest.loaders.pdf_headings import Entry, guess, largest_line, outline, place
-from ingest.loaders.pdf_info import stated, unseen_layers
-from ingest.loaders.pdf_open import MAX_PAGES, limits, open_pdf
-from ingest.loaders.pdf_page import Page, read
-from ingest.loaders.pdf_paragraphs import Kind, join, vocabulary_of
-from ingest.loaders.pdf_quality import Quality, page_list, page_warnings
-from ingest.loaders.pdf_running import running
+from ingest.loaders.pdf.blocks import Part, continued, parts, regions
+from ingest.loaders.pdf.fonts import Fonts
+from ingest.loaders.pdf.headings import Entry, guess, largest_line, outline, place
+from ingest.loaders.pdf.info import stated, unseen_layers
+from ingest.loaders.pdf.open import MAX_PAGES, limits, open_pdf
+from ingest.loaders.pdf.page import Page, read
+from ingest.loaders.pdf.paragraphs import Kind, join, vocabulary_of
+from ingest.loaders.pdf.quality import Quality, page_list, page_warnings
+from ingest.loaders.pdf.running import running
 from rag.core.errors import LoadError, NoText
 from rag.core.types import BlockKind, LoadedDocument
 

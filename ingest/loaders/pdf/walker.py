@@ -8,9 +8,9 @@ from typing import Any
 
 from pypdf.generic import ContentStream, DictionaryObject, StreamObject
 
-from ingest.loaders.pdf_canvas import Canvas, State, get, six
-from ingest.loaders.pdf_fonts import NO_FONT, UNMAPPED, Fonts, PdfFont
-from ingest.loaders.pdf_graphics import BLACK, IDENTITY, Matrix, Path, alike, box_of, multiply
+from ingest.loaders.pdf.canvas import Canvas, State, get, six
+from ingest.loaders.pdf.fonts import NO_FONT, UNMAPPED, Fonts, PdfFont
+from ingest.loaders.pdf.graphics import BLACK, IDENTITY, Matrix, Path, alike, box_of, multiply
 
 _MAX_FORM_DEPTH = 12
 _MAX_FORMS = 1_500

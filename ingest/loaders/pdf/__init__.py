@@ -1,0 +1,1 @@
+"""PDF: pypdf reads objects, fonts and streams; what is here puts the pieces of text in order."""
