@@ -47,13 +47,17 @@ class Numbering:
         """As a reader sees it before the heading: "1.2"; "" where it has none."""
         return self._shown(number, at) if self._count(number, at) else ""
 
+    def restart(self, number: str) -> None:
+        home = self.abstract.get(number, number)
+        self._counts = {key: count for key, count in self._counts.items() if key[0] != home}
+
     def _count(self, number: str, at: int) -> bool:
         """False if the level has no numbers."""
         home = self.abstract.get(number, number)
         if number not in self._seen:
             self._seen.add(number)
             if number in self.restarts:
-                self._counts = {key: count for key, count in self._counts.items() if key[0] != home}
+                self.restart(number)
         for key in [key for key in self._counts if key[0] == home and key[1] > at]:
             del self._counts[key]
         level = self.levels.get((number, at))
