@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from ingest.loaders.markup import paragraph
 from ingest.loaders.ooxml_tables import Row, Spread, is_number, table
@@ -11,6 +12,17 @@ from ingest.loaders.tables import markdown_table
 
 Span = tuple[tuple[int, int], tuple[int, int]]
 """((first row, first column), (last row, last column)), from 0"""
+
+
+class Sheet(NamedTuple):
+    name: str
+    is_hidden: bool
+    rows: list[Row]
+    spans: Sequence[Span]
+    """Of merged cells."""
+    parts: Sequence[str]
+    """Comments, charts, text boxes: what stands beside the cells."""
+
 
 _MAX_CUTS = 6
 _MAX_SPAN_CELLS = 2_000

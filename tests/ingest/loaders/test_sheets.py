@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -175,10 +176,65 @@ def test_an_empty_workbook_holds_no_text() -> None:
 
 
 def test_a_damaged_workbook_is_one_clear_sentence() -> None:
-    import zipfile
-
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook")
     with pytest.raises(LoadError, match=r"a\.xlsx"):
         load_bytes(file.getvalue(), Path("a.xlsx"), name="a.xlsx")
+
+
+ODS_SPACES = " ".join(
+    f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{short}:1.0"' for short in ("office", "text", "table", "style")
+) + ' xmlns:dc="http://purl.org/dc/elements/1.1/"'  # fmt: skip
+
+
+def ods(sheet: str, styles: str = "") -> LoadedDocument:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content {ODS_SPACES}><office:automatic-styles>{styles}</office:automatic-styles><office:body>"
+            f"<office:spreadsheet>{sheet}</office:spreadsheet></office:body></office:document-content>",
+        )
+    return load_bytes(file.getvalue(), Path("a.ods"), name="a.ods")
+
+
+def ods_row(*cells: tuple[str, str], repeated: int = 1) -> str:
+    shown = "".join(
+        f"<table:table-cell {about}><text:p>{text}</text:p></table:table-cell>" for about, text in cells
+    )
+    return f'<table:table-row table:number-rows-repeated="{repeated}">{shown}</table:table-row>'
+
+
+def test_open_document_cells_are_read_as_they_are_shown() -> None:
+    found = ods(
+        '<table:table table:name="Plans">'
+        + ods_row(("", "Plan"), ("", "Since"), ("", "Discount"))
+        + ods_row(
+            ("", "Basic"),
+            ('office:value-type="date" office:date-value="2026-03-01"', "01.03.26"),
+            ('office:value-type="percentage" office:value="0.15"', "15 %"),
+        )
+        + ods_row(("", ""), repeated=1_000_000)
+        + ods_row(("", "The end."))
+        + "</table:table>"
+    )
+    assert found.text == (
+        "## Plans\n\n| Plan | Since | Discount |\n| --- | --- | --- |\n| Basic | 2026-03-01 | 15 % |\n\nThe end.\n"
+    )
+    assert found.blocks[-1].page == 1
+
+
+def test_open_document_merged_cells_comments_and_hidden_sheets() -> None:
+    found = ods(
+        '<table:table table:name="Costs" table:style-name="H">'
+        + ods_row(("", "Region"), ('table:number-columns-spanned="2"', "2026"), ("", ""))
+        + ods_row(("", ""), ("", "Q1"), ("", "Q2"))
+        + '<table:table-row><table:table-cell table:number-columns-repeated="3"><office:annotation><dc:creator>Ines</dc:creator>'
+        "<text:p>Sure?</text:p></office:annotation><text:p>7</text:p></table:table-cell></table:table-row></table:table>",
+        '<style:style style:name="H"><style:table-properties table:display="false"/></style:style>',
+    )
+    assert "| Region | 2026 / Q1 | 2026 / Q2 |\n| --- | --- | --- |\n| 7 | 7 | 7 |" in found.text
+    assert "Comment by Ines on A3: Sure?" in found.text
+    assert found.warnings == ("the sheet Costs is hidden in the workbook",)
