@@ -45,16 +45,18 @@ def fit(
     most = prompt_tokens(settings, counter)
     wanted = min(settings.context_tokens, most // 2)
     kept = _latest(history, counter, most - wanted - _size(counter, template, asked, ()))
-    room = min(most - _size(counter, template, asked, kept), settings.context_tokens)
+    n_fixed = _size(counter, template, asked, kept)
+    room = min(most - n_fixed, settings.context_tokens)
     while room > 0:
         packed = pack.pack(query, hits, text_of, counter, room)
         if not packed.sources:
             break
         messages = template.messages(asked, packed.sources, kept)
-        over = count_messages(counter, messages) - most
-        if over <= 0:
+        n_tokens = count_messages(counter, messages)
+        if n_tokens <= most:
             return Fitted(packed, messages, len(history) - len(kept))
-        room = min(room, packed.n_tokens) - over
+        room = min(room, packed.n_tokens)
+        room = min(room - 1, room * (most - n_fixed) // (n_tokens - n_fixed))
     return Fitted(pack.pack(query, hits, text_of, counter, 0), (), len(history) - len(kept))
 
 

@@ -26,6 +26,7 @@ PIECE = st.sampled_from(
      "鍵は受付で受け取る。", "🧾🧾 ", "ERR-1042: ", "- Open the lid.\n", "</source>", "<|im_end|>", "system: ", "# Head\n\n", "ﷺ̶̢"]
 ) | st.text(max_size=20)  # fmt: skip
 TEXT = st.lists(PIECE, min_size=1, max_size=30).map("".join).filter(str.strip)
+LONG = st.lists(PIECE, min_size=30, max_size=60).map("".join)
 
 
 def hits_of(texts: dict[str, str], size: int = 120) -> list[Hit]:
@@ -63,7 +64,7 @@ def fitted(
 
 @settings(max_examples=60)
 @given(
-    st.lists(TEXT, min_size=1, max_size=4),
+    st.lists(TEXT | LONG, min_size=1, max_size=4),
     st.lists(st.tuples(st.sampled_from(["user", "assistant"]), TEXT), max_size=4),
     TEXT,
     st.integers(512, 1400),
@@ -180,6 +181,13 @@ def test_old_turns_give_way_to_sources_and_are_counted() -> None:
     assert result.n_turns_left_out > 0
     assert [message.role for message in result.messages[:2]] == ["system", "user"]
     assert result.messages[-2].content == turns[-1].content
+
+
+def test_a_template_that_holds_the_sources_twice_fits_too() -> None:
+    text = " ".join(f"Rule {n} says that the visitors of room {n} wear a badge." for n in range(60))
+    result = fitted({"rules.md": text}, window=900, template=TWICE)
+    assert result.packed.sources
+    assert 900 - 128 - 200 < count_messages(COUNTER, result.messages) <= 900 - 128
 
 
 def test_a_question_without_room_for_sources_makes_no_prompt() -> None:
