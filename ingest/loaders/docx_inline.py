@@ -13,7 +13,7 @@ from lxml import etree
 
 from ingest.loaders import markup
 from ingest.loaders.docx_math import latex
-from ingest.loaders.docx_styles import W, integer, is_monospaced, is_on
+from ingest.loaders.docx_styles import W, integer, is_monospaced, is_on, local_name
 
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -155,7 +155,7 @@ class Inline:
         return next((url for one in self._fields if one.shows and (url := _field_url(one.instruction))), "")
 
     def _content(self, node: etree._Element, shape: Piece) -> Iterator[Piece]:
-        name = etree.QName(node).localname if isinstance(node.tag, str) else ""
+        name = local_name(node)
         if name in ("t", "delText") and node.tag == f"{W}t":
             yield shape._replace(text=node.text or "")
         elif name in ("tab", "ptab"):

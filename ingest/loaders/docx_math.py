@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from lxml import etree
 
+from ingest.loaders.docx_styles import local_name
+
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _SYMBOLS = {
     "×": r"\times ", "·": r"\cdot ", "÷": r"\div ", "±": r"\pm ", "∓": r"\mp ", "≤": r"\leq ", "≥": r"\geq ",
@@ -43,7 +45,7 @@ def _children(node: etree._Element) -> str:
 
 
 def _one(node: etree._Element) -> str:
-    name = etree.QName(node).localname
+    name = local_name(node)
     rule = _RULES.get(name)
     return rule(node) if rule else _children(node)
 
@@ -55,12 +57,12 @@ def _part(node: etree._Element, name: str) -> str:
 
 def _property(node: etree._Element, name: str, default: str = "") -> str:
     """Of the element whose name is its parent's with Pr; an empty value means "none"."""
-    found = node.find(f"{_M}{etree.QName(node).localname}Pr/{_M}{name}")
+    found = node.find(f"{_M}{local_name(node)}Pr/{_M}{name}")
     return default if found is None else found.get(f"{_M}val", "")
 
 
 def _run(node: etree._Element) -> str:
-    text = "".join(part.text or "" for part in node if etree.QName(part).localname == "t")
+    text = "".join(part.text or "" for part in node if local_name(part) == "t")
     return "".join(_SYMBOLS.get(char, char) for char in text)
 
 

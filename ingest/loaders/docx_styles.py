@@ -115,6 +115,11 @@ def is_monospaced(fonts: etree._Element) -> bool:
     return bool(_MONOSPACED.search(fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or ""))
 
 
+def local_name(node: etree._Element) -> str:
+    """Without its namespace; a comment has none. What a damaged file calls an element may be no name at all."""
+    return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
+
+
 def integer(node: etree._Element | None, default: int, name: str = "val") -> int:
     value = node.get(f"{W}{name}") if node is not None else None
     return int(value) if value and _INTEGER.fullmatch(value) else default

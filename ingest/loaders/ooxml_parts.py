@@ -125,7 +125,7 @@ def core_properties(package: Package) -> tuple[str | None, dict[str, MetaValue]]
             except LoadError:
                 break
             stated = {
-                etree.QName(node).localname: node.text.strip()
+                node.tag.rpartition("}")[2]: node.text.strip()
                 for node in root
                 if isinstance(node.tag, str) and node.text and node.text.strip()
             }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -33,7 +34,7 @@ def excel_sheets(
                 )
             else:
                 try:
-                    rows, spans = _cells(workbook.get_sheet_by_name(about.name), also)
+                    rows, spans = _cells(_guarded(workbook.get_sheet_by_name, about.name), also)
                 except Exception as exc:  # one broken sheet, or a chart's, must not lose the others
                     if not also.parts:
                         warnings.append(f"the sheet {about.name} cannot be read ({exc})")
@@ -60,7 +61,7 @@ def _workbook(data: bytes, name: str) -> Any:
     from python_calamine import CalamineError, PasswordError, load_workbook
 
     try:
-        return load_workbook(io.BytesIO(data))
+        return _guarded(load_workbook, io.BytesIO(data))
     except PasswordError as exc:
         raise EncryptedFile(
             f"{name} is encrypted, and workbooks with a password cannot be opened; save it without one.",
@@ -68,6 +69,22 @@ def _workbook(data: bytes, name: str) -> Any:
         ) from exc
     except (CalamineError, OSError, ValueError) as exc:
         raise LoadError(f"{name} is a damaged workbook ({exc}); open and save it anew.", path=name) from exc
+
+
+def _guarded(call: Callable[..., Any], argument: object) -> Any:
+    """A damaged file can make calamine panic: no ``Exception``, and Rust writes what it thinks of it to stderr."""
+    shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        return call(argument)
+    except BaseException as exc:
+        if type(exc).__name__ == "PanicException":
+            raise ValueError(str(exc)) from None
+        raise
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+        os.close(nowhere)
 
 
 def _shown(cell: Any, how: NumberFormat | None) -> str:
