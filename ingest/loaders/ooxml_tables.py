@@ -26,6 +26,9 @@ def table(rows: Sequence[Row]) -> str:
     """As Markdown under its first row, or its first two where one cell names several columns."""
     width = max(map(len, rows), default=0)
     filled = [[*row, *[""] * (width - len(row))] for row in rows]
+    # Where no cell begins there is no column: it only lies under the borders of others.
+    kept = [x for x in range(width) if any(row[x] and not isinstance(row[x], Spread) for row in filled)]
+    filled = [[row[x] for x in kept] for row in filled]
     header, body = header_of(filled) if filled else ([], [])
     return markdown_table([header, *body]) if header else ""
 

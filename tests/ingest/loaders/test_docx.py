@@ -172,6 +172,17 @@ def test_the_header_over_two_rows_names_each_column() -> None:
     assert "| Region | 2026 / Q1 | 2026 / Q2 |\n| --- | --- | --- |\n| EU | 4 | 5 |" in loaded(build).text
 
 
+def test_columns_that_no_cell_begins_in_are_left_out() -> None:
+    def build(d: Any) -> None:
+        table = d.add_table(2, 3)
+        for row in table.rows:
+            row.cells[0].merge(row.cells[1])
+        for (y, x), text in {(0, 0): "Model", (0, 2): "Bar", (1, 0): "S1", (1, 2): "9"}.items():
+            table.cell(y, x).text = text
+
+    assert loaded(build).text == "| Model | Bar |\n| --- | --- |\n| S1 | 9 |\n"
+
+
 def test_a_table_in_a_cell_and_headings_in_cells_stay_on_the_line() -> None:
     def build(d: Any) -> None:
         table = d.add_table(2, 2)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime
@@ -14,6 +15,7 @@ from openpyxl.comments import Comment
 
 from ingest.loaders.ooxml_numbers import formatted, parse_format
 from ingest.loaders.registry import load_bytes
+from ingest.loaders.sheets import SheetsLoader
 from rag.core.errors import LoadError, NoText
 from rag.core.types import BlockKind, LoadedDocument
 
@@ -173,6 +175,19 @@ def test_title_and_author_are_read() -> None:
 def test_an_empty_workbook_holds_no_text() -> None:
     with pytest.raises(NoText, match=r"a\.xlsx"):
         loaded(S=[])
+
+
+def test_a_workbook_that_makes_its_parser_panic_is_one_clear_sentence(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    free, end = 0xFFFFFFFF, 0xFFFFFFFE
+    header = (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<5H", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    )
+    header += struct.pack("<9I", 0, 1, 1, 0, 4096, 0, 0, end, 0) + struct.pack("<109I", 0, *[free] * 108)
+    with pytest.raises(LoadError, match=r"a\.xls is a damaged workbook"):
+        SheetsLoader().load(Path("a.xls"), header)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_damaged_workbook_is_one_clear_sentence() -> None:
