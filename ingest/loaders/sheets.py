@@ -57,8 +57,9 @@ class SheetsLoader:
             if warnings:
                 raise LoadError(f"No sheet of {path.name} can be read: {warnings[0]}.", path=path.name)
             raise NoText(f"{path.name} has no cells with text.", path=path.name)
-        loaded = document_from_parts(parts, _XLSX, title=title, metadata=metadata, warnings=warnings)
-        return _with_pages(loaded, parts, pages)
+        loaded = document_from_parts(parts, _XLSX, metadata=metadata, warnings=warnings)
+        # The name of the first sheet is no title of the workbook.
+        return _with_pages(replace(loaded, title=title), parts, pages)
 
 
 def _is_open_document(archive: zipfile.ZipFile) -> bool:

@@ -163,6 +163,10 @@ def test_a_stray_cell_at_the_far_end_costs_its_sheet_only() -> None:
     assert "row 1,048,576 and column 16,384" in found.warnings[0]
 
 
+def test_the_name_of_a_sheet_is_no_title() -> None:
+    assert loaded(Sheet1=[["a", "b"], ["c", "d"]]).title is None
+
+
 def test_title_and_author_are_read() -> None:
     def build(workbook: Any, sheet: Any) -> None:
         sheet["A1"] = "x"
