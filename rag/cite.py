@@ -23,6 +23,7 @@ from rag.core.types import AnswerSentence, Block, Citation, PackedSource, Verdic
 from rag.guard.injected import is_order_to_the_model
 from rag.passages import Unit, opens_with_pronoun, row_text, units
 from rag.terms import Terms, terms_of
+from rag.topic import another_one, off_topic
 
 MARKER: Final = re.compile(
     r"[ \t]*(?:\[|【)\s*(?:\^|(?:sources?|passages?|documents?|quellen?)[ \t]*)?(\d{1,3}(?:\s*(?:,|;|–|-|and|&)\s*\d{1,3})*)\s*(?:†[^\]】]{0,40})?(?:\]|】)(?!\()",
@@ -33,7 +34,9 @@ _LINE_START = re.compile(r"\n(?=[ \t]*(?:[-*+•][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ 
 _LEAD = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)]|#{1,6})[ \t]+")
 _PREAMBLE = re.compile(
     r"(?:based on|according to|as (?:stated|mentioned|described) in|per|laut|gemäß|selon|según)\s+(?:\w+\s+){0,3}"
-    r"(?:documents?|documentation|sources?|context|passages?|information|text|dokumente?n?|quellen?)\b[^,.]{0,30},\s*",
+    r"(?:documents?|documentation|sources?|context|passages?|information|text|dokumente?n?|quellen?)\b[^,.]{0,30},\s*"
+    r"|(?:the|these|your|die|das|der)?\s*(?:provided |given |cited )?(?:documents?|documentation|sources?|context|passages?|text|dokumente?|quellen?)"
+    r"\s+(?:\w+ )?(?:says?|states?|mentions?|indicates?|explains?|notes?|specif(?:y|ies)|tells?(?: us)?|sagt|sagen|besagen?)\s+(?:that|dass)\s+",
     re.IGNORECASE,
 )
 _AFFIRMATION = re.compile(r"(?:yes|no|ja|nein|oui|non|sí)\s*[.!,:]?$", re.IGNORECASE)
@@ -95,6 +98,7 @@ class Verifier:
         self._question = terms_of(question)
         self._numbers: dict[tuple[str, int, int], int] = {}
         self._known: frozenset[str] | None = None
+        self._stems: dict[int, frozenset[str]] = {}
 
     def check(self, raw: str) -> Checked:
         """Verifies one sentence as the model wrote it, markers included."""
@@ -103,7 +107,9 @@ class Verifier:
         text = strip_markers(raw).strip()
         claim = _PREAMBLE.sub("", plain(_LEAD.sub("", text, count=1)), count=1)
         terms = terms_of(claim)
-        is_claim = self._claims(terms, leads_in=claim.rstrip().endswith(":"))
+        is_claim = not claim.rstrip().endswith("?") and self._claims(
+            terms, leads_in=claim.rstrip().endswith(":")
+        )
         found = self._best(claim, terms, cited) if terms.content or terms.quantities else []
         verdict = min(
             (support.verdict for _, support in found), key=_RANK.__getitem__, default=Verdict.UNSUPPORTED
@@ -162,15 +168,33 @@ class Verifier:
         for number in numbers:
             for evidence in self._evidence_of(number):
                 if wording and wording in evidence.wordings:
-                    ranked.append((evidence, Support(Verdict.SUPPORTED, 1.0)))
+                    ranked.append((evidence, self._quoted(number, evidence)))
                     continue
                 if content and not (content & evidence.terms.stems) and not terms.quantities:
                     continue
                 support = judge(
                     terms, evidence.terms, evidence.context, evidence.context_terms, self._known_words()
                 )
+                if support.verdict is not Verdict.UNSUPPORTED:
+                    have = evidence.terms.stems | evidence.context
+                    reason = off_topic(terms, have, self._stems_of(number), self._question)
+                    if reason is not None:
+                        support = Support(Verdict.UNSUPPORTED, support.coverage, reason)
                 ranked.append((evidence, support))
         return ranked
+
+    def _quoted(self, number: int, evidence: Evidence) -> Support:
+        """A source's own sentence is supported, unless the source is about a sibling of what was asked."""
+        other = another_one(self._question.identifiers, self._stems_of(number))
+        if other is None:
+            return Support(Verdict.SUPPORTED, 1.0)
+        return Support(Verdict.UNSUPPORTED, 1.0, f"the source is about {other[1]}, not {other[0]}")
+
+    def _stems_of(self, number: int) -> frozenset[str]:
+        if number not in self._stems:
+            source = self._sources[number]
+            self._stems[number] = terms_of(source.text).stems | terms_of(_title(source)).stems
+        return self._stems[number]
 
     def _by_clause(self, claim: str, cited: Sequence[int]) -> list[tuple[Evidence, Support]]:
         """Supports a compound sentence piece by piece; [] unless every piece is supported."""
