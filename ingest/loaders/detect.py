@@ -228,7 +228,11 @@ def _zip(name: str, data: bytes) -> str:
     return "application/zip"
 
 
-_ENCRYPTED = {".xlsx": "spreadsheetml.sheet", ".xlsm": "spreadsheetml.sheet", ".pptx": "presentationml.presentation"}
+_ENCRYPTED = {
+    ".xlsx": "spreadsheetml.sheet",
+    ".xlsm": "spreadsheetml.sheet",
+    ".pptx": "presentationml.presentation",
+}
 
 
 def _ole(name: str, data: bytes, suffix: str) -> str:
