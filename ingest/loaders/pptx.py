@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ingest.loaders.archive import open_zip
 from ingest.loaders.docx_math import latex
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.markup import heading, image, link, one_line, paragraph
@@ -19,8 +16,8 @@ from ingest.loaders.ooxml_diagram import diagram_list
 from ingest.loaders.ooxml_tables import Spread, table
 from ingest.loaders.pptx_chart import chart_table
 from ingest.loaders.pptx_comments import comments_of
+from ingest.loaders.pptx_package import open_deck, slides_of
 from ingest.loaders.safe_xml import parse_ooxml
-from rag.core.errors import LoadError
 from rag.core.types import LoadedDocument, MetaValue
 
 _PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
@@ -40,22 +37,18 @@ class PptxLoader:
     media_types = (_PPTX,)
 
     def load(self, path: Path, data: bytes, *, passwords: Sequence[str] = ()) -> LoadedDocument:
-        from pptx import Presentation
-
-        data = decrypted(data, path.name, passwords)
-        open_zip(data, path.name).close()  # refuses what would unpack to too much
-        try:
-            deck = Presentation(io.BytesIO(data))
-            slides = list(deck.slides)
-        except (KeyError, ValueError, AttributeError, zipfile.BadZipFile) as exc:
-            raise LoadError(
-                f"{path.name} is a damaged presentation ({exc}); open and save it anew.", path=path.name
-            ) from exc
+        warnings: list[str] = []
+        deck = open_deck(decrypted(data, path.name, passwords), path.name, warnings)
         text = ""
         pages: list[tuple[int, int]] = []
-        warnings: list[str] = []
-        for number, slide in enumerate(slides, 1):
-            parts = [part for part in _slide(slide, number, warnings) if part]
+        for number, slide in slides_of(deck, warnings):
+            parts: list[str] = []
+            try:
+                parts.extend(filter(None, _slide(slide, number, warnings)))
+            except (MemoryError, RecursionError):
+                raise
+            except Exception:  # what came before the damage stays
+                warnings.append(f"slide {number} is damaged and cannot be read in full")
             if parts:
                 pages.append((len(text), number))
                 text += "\n\n".join(parts) + "\n\n"

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from msoffcrypto.format.ooxml import OOXMLFile
 from PIL import Image
 from pptx import Presentation
 from pptx.chart.data import CategoryChartData
@@ -16,6 +19,7 @@ from pptx.oxml.ns import nsdecls
 from pptx.util import Inches
 
 from ingest.loaders.registry import load_bytes
+from rag.core.errors import EncryptedFile, LoadError
 from rag.core.types import LoadedDocument
 
 BOX = (Inches(1), Inches(2), Inches(4), Inches(2))
@@ -178,3 +182,74 @@ def test_the_title_of_a_chart_is_said_once_and_its_numbers_as_shown() -> None:
     text = on_blank(build)
     assert text.count("Market share") == 1
     assert "| 2025 | 40% |" in text
+
+
+def rewritten(change: Callable[[str, bytes], bytes | None]) -> LoadedDocument:
+    """A deck of two slides, each of whose parts went through ``change``; None leaves the part out."""
+    deck = Presentation()
+    for title, body in (("First", "Ready by noon"), ("Second", "Paid in May")):
+        slide = deck.slides.add_slide(deck.slide_layouts[1])
+        slide.shapes.title.text, slide.placeholders[1].text = title, body
+    saved, file = io.BytesIO(), io.BytesIO()
+    deck.save(saved)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            if (data := change(name, old.read(name))) is not None:
+                new.writestr(name, data)
+    return load_bytes(file.getvalue(), Path("a.pptx"), name="a.pptx")
+
+
+WHOLE = "# First\n\nReady by noon\n\n# Second\n\nPaid in May\n\n"
+
+
+@pytest.mark.parametrize("kind", ["slideshow", "template"])
+def test_slide_shows_and_templates_are_read_as_presentations(kind: str) -> None:
+    found = rewritten(lambda _, data: data.replace(b"presentation.main+xml", kind.encode() + b".main+xml"))
+    assert (found.text, found.warnings) == (WHOLE, ())
+
+
+def test_strict_ooxml_is_read() -> None:
+    namespaces = (
+        (
+            b"http://schemas.openxmlformats.org/officeDocument/2006/",
+            b"http://purl.oclc.org/ooxml/officeDocument/",
+        ),
+        (b"http://schemas.openxmlformats.org/drawingml/2006/", b"http://purl.oclc.org/ooxml/drawingml/"),
+        (
+            b"http://schemas.openxmlformats.org/presentationml/2006/main",
+            b"http://purl.oclc.org/ooxml/presentationml/main",
+        ),
+    )
+
+    def strict(_: str, data: bytes) -> bytes:
+        for usual, other in namespaces:
+            data = data.replace(usual, other)
+        return data
+
+    assert rewritten(strict).text == WHOLE
+
+
+def test_a_damaged_part_costs_no_more_than_itself() -> None:
+    cut = rewritten(lambda name, data: data[: len(data) // 2] if "slideLayout2.xml" in name else data)
+    assert cut.text == WHOLE
+    assert any("slideLayout2.xml is damaged" in warning for warning in cut.warnings)
+    lost = rewritten(lambda name, data: None if name == "ppt/slides/slide1.xml" else data)
+    assert lost.text == "# Second\n\nPaid in May\n\n"
+    assert lost.blocks[0].page == 2
+    assert lost.warnings == ("slide 1 is damaged and cannot be read",)
+
+
+def test_a_presentation_that_lists_nothing_is_one_clear_sentence() -> None:
+    with pytest.raises(LoadError, match=r"^a\.pptx is a damaged presentation; open and save it anew\.$"):
+        rewritten(lambda name, data: None if name == "_rels/.rels" else data)
+
+
+def test_an_encrypted_presentation_opens_with_its_password_only() -> None:
+    deck, plain, locked = Presentation(), io.BytesIO(), io.BytesIO()
+    deck.slides.add_slide(deck.slide_layouts[0]).shapes.title.text = "Secret"
+    deck.save(plain)
+    OOXMLFile(plain).encrypt("s3same", locked)
+    data, path = locked.getvalue(), Path("a.pptx")
+    assert load_bytes(data, path, name="a.pptx", passwords=["wrong", "s3same"]).text == "# Secret\n\n"
+    with pytest.raises(EncryptedFile, match="--password-file"):
+        load_bytes(data, path, name="a.pptx", passwords=["wrong"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msoffcrypto.format.ooxml import OOXMLFile
 from openpyxl import Workbook
 from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
@@ -16,7 +17,7 @@ from openpyxl.comments import Comment
 from ingest.loaders.ooxml_numbers import formatted, parse_format
 from ingest.loaders.registry import load_bytes
 from ingest.loaders.sheets import SheetsLoader
-from rag.core.errors import LoadError, NoText
+from rag.core.errors import EncryptedFile, LoadError, NoText
 from rag.core.types import BlockKind, LoadedDocument
 
 
@@ -257,3 +258,14 @@ def test_open_document_merged_cells_comments_and_hidden_sheets() -> None:
     assert "| Region | 2026 / Q1 | 2026 / Q2 |\n| --- | --- | --- |\n| 7 | 7 | 7 |" in found.text
     assert "Comment by Ines on A3: Sure?" in found.text
     assert found.warnings == ("the sheet Costs is hidden in the workbook",)
+
+
+def test_an_encrypted_workbook_opens_with_its_password_only() -> None:
+    book, plain, locked = Workbook(), io.BytesIO(), io.BytesIO()
+    book.active["A1"] = "Secret"
+    book.save(plain)
+    OOXMLFile(plain).encrypt("s3same", locked)
+    data, path = locked.getvalue(), Path("a.xlsx")
+    assert "Secret" in load_bytes(data, path, name="a.xlsx", passwords=["wrong", "s3same"]).text
+    with pytest.raises(EncryptedFile, match="--password-file"):
+        load_bytes(data, path, name="a.xlsx", passwords=["wrong"])
