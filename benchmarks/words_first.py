@@ -19,7 +19,6 @@ from pathlib import Path
 
 from benchmarks.sets import SHARED, Question, first_right, read_questions
 from benchmarks.start_up import FOOTNOTE
-from ingest.store.schema import CATALOG_FILE
 from rag.core.errors import FootnoteError
 from rag.core.settings import load_settings
 from rag.wiring import Footnote, open_footnote
@@ -37,7 +36,8 @@ def main() -> None:
     arguments = parser.parse_args()
     questions = [q for q in read_questions(SET) if q.answerable][::_EVERY]
     print(
-        "| run | first right answer by words, s | all documents in words, s | whole run, s | not encoding, % |"
+        "| run | first right answer by words, s | all documents in words, s "
+        "| not encoding, % of the ingest | not encoding, % of the process |"
     )
     print("|---|---|---|---|---|")
     rows = [_run(questions) for _ in range(arguments.runs)]
@@ -47,25 +47,31 @@ def main() -> None:
     print(f"| median | {' | '.join(f'{value:.1f}' for value in medians)} |")
 
 
-def _run(questions: list[Question]) -> tuple[float, float, float, float]:
+def _run(questions: list[Question]) -> tuple[float, ...]:
+    """The shares come from a second run that nobody watches: who asks all the time takes time from it."""
     with tempfile.TemporaryDirectory() as scratch:
-        store = Path(scratch) / "store"
         begun = time.perf_counter()
-        command = [FOOTNOTE, "ingest", str(SHARED / SET / "corpus"), "--store", str(store), "--json"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ingest:
-            first_s, all_s = _watch(store, questions, begun)
-            out, _ = ingest.communicate(timeout=_GIVE_UP_S)
-            wall_s = time.perf_counter() - begun
-    report = json.loads(out.strip().splitlines()[-1] if out.lstrip().startswith('{"') else out)
-    return first_s, all_s, wall_s, (1 - report["encode_s"] / wall_s) * 100
+        with subprocess.Popen(_command(Path(scratch) / "watched"), stdout=subprocess.DEVNULL) as ingest:
+            first_s, all_s = _watch(Path(scratch) / "watched", questions, begun)
+            ingest.wait(_GIVE_UP_S)
+        begun = time.perf_counter()
+        done = subprocess.run(
+            _command(Path(scratch) / "alone"), capture_output=True, text=True, check=True, timeout=_GIVE_UP_S
+        )
+        process_s = time.perf_counter() - begun
+    report = json.loads(done.stdout)
+    shares = [(1 - report["encode_s"] / wall_s) * 100 for wall_s in (report["wall_s"], process_s)]
+    return first_s, all_s, *shares
+
+
+def _command(store: Path) -> list[str]:
+    return [FOOTNOTE, "ingest", str(SHARED / SET / "corpus"), "--store", str(store), "--json"]
 
 
 def _watch(store: Path, questions: list[Question], begun: float) -> tuple[float, float]:
     n_documents = sum(1 for path in (SHARED / SET / "corpus").rglob("*") if path.is_file())
-    while not (store / CATALOG_FILE).is_file():
-        time.sleep(0.02)
     first_s: float | None = None
-    with open_footnote(load_settings(store=store)) as footnote:
+    with _opened(store) as footnote:
         while time.perf_counter() - begun < _GIVE_UP_S:
             try:
                 if first_s is None and _right_by_words(footnote, questions):
@@ -77,6 +83,15 @@ def _watch(store: Path, questions: list[Question], begun: float) -> tuple[float,
                 return first_s, time.perf_counter() - begun
             time.sleep(0.05)
     raise SystemExit("No right answer came.")
+
+
+def _opened(store: Path) -> Footnote:
+    """As soon as there is a store."""
+    while True:
+        try:
+            return open_footnote(load_settings(store=store))
+        except FootnoteError:
+            time.sleep(0.02)
 
 
 def _right_by_words(footnote: Footnote, questions: list[Question]) -> bool:

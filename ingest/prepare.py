@@ -17,11 +17,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class PrepareSettings:
+    """What a worker needs of the settings, without the library that reads settings: workers start sooner."""
+
+    embedder: str
+    embedder_model: str
+    chunk_tokens: int
+    chunk_overlap_tokens: int
+    heading_prefix: bool
+    max_file_mb: float
+
+
+def prepare_settings(settings: Settings) -> PrepareSettings:
+    return PrepareSettings(
+        settings.embedder,
+        settings.embedder_model,
+        settings.chunk_tokens,
+        settings.chunk_overlap_tokens,
+        settings.heading_prefix,
+        settings.max_file_mb,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareJob:
     path: Path
     name: str
     """Path relative to the root: what messages call the file."""
-    settings: Settings
+    settings: PrepareSettings
     passwords: tuple[str, ...] = ()
     known_hash: str | None = None
     """If the bytes still have this hash there is nothing to parse."""
@@ -99,7 +122,7 @@ class PathVanished(LoadError):
     code = PathNotFound.code
 
 
-def chunker(settings: Settings) -> StructureChunker:
+def chunker(settings: Settings | PrepareSettings) -> StructureChunker:
     return _chunker(
         settings.embedder,
         settings.embedder_model,

@@ -17,7 +17,16 @@ from ingest.context import IngestContext
 from ingest.loaders.sandbox import LoaderPool
 from ingest.outcomes import Outcomes, file_row, passwords
 from ingest.plan import Plan, ToLoad, make_plan
-from ingest.prepare import PathVanished, Prepared, PrepareJob, chunker, is_current, loader_tag, prepare
+from ingest.prepare import (
+    PathVanished,
+    Prepared,
+    PrepareJob,
+    chunker,
+    is_current,
+    loader_tag,
+    prepare,
+    prepare_settings,
+)
 from ingest.store.catalog import FileRow
 from ingest.store.generations import NewGeneration, bury, known_document, put
 from ingest.targets import resolve
@@ -100,14 +109,14 @@ def _load_changed(context: IngestContext, plan: Plan, outcomes: Outcomes, vector
     if not plan.to_load:
         return
     settings = context.settings
-    words = passwords(settings.password_file)
+    words, needed = passwords(settings.password_file), prepare_settings(settings)
     done: SimpleQueue[_Done] = SimpleQueue()
     waiting, in_flight = list(reversed(plan.to_load)), 0
     with LoaderPool(settings.load_workers, settings.load_timeout_s, settings.load_memory_mb) as pool:
         while (waiting or in_flight) and not context.stop.is_set():
             while waiting and in_flight < settings.load_workers * _IN_FLIGHT_PER_WORKER:
                 item = waiting.pop()
-                job = PrepareJob(item.path, item.found.path, settings, words, item.known_hash)
+                job = PrepareJob(item.path, item.found.path, needed, words, item.known_hash)
                 future = pool.submit(prepare, job, path=item.found.path)
                 future.add_done_callback(partial(_report_done, done, item))
                 in_flight += 1
