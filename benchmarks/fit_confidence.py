@@ -24,12 +24,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.sets import SHARED, ingested
-from rag import confidence, extractive, load_settings, pack, rewrite, tokens
-from rag.cite import words_of
+from rag import confidence, load_settings, pack, passages, rewrite, tokens
+from rag.asked import question_weights, question_words
 from rag.core.plain import plain
 from rag.core.protocols import Embedder, Vectors
 from rag.core.types import PackedSource
 from rag.eval.questions import Question, read_questions, same_source
+from rag.evidence import words_of
+from rag.rank import rank
 from rag.retrieve.hybrid import HybridRetriever, Mode
 from rag.terms import terms_of
 from rag.wiring import Footnote
@@ -81,10 +83,11 @@ def rows(footnote: Footnote, questions: Sequence[Question], mode: Mode) -> list[
             settings.context_tokens,
         )
         asked = terms_of(query)
-        n_chunks, frequency = index.document_frequency(scope, list(extractive.question_words(asked).values()))
-        weights = extractive.question_weights(asked, n_chunks, frequency)
+        n_chunks, frequency = index.document_frequency(scope, list(question_words(asked).values()))
+        weights = question_weights(asked, n_chunks, frequency)
         encoder = embedder if mode == "hybrid" else None
-        ranked = extractive.rank(query, packed.sources, weights, encoder)
+        heads = passages.heads(packed.sources, lambda source_id: index.source_text(scope, source_id))
+        ranked = rank(query, packed.sources, weights, encoder, heads)
         values = confidence.features(query, retrieval, packed.sources, ranked, weights)
         found.append(Row(question, values, holds(question, packed.sources)))
     return found

@@ -10,7 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from rag import cite, confidence, extractive, pack, prompt, rewrite, tokens
+from rag import cite, confidence, extractive, markers, pack, passages, prompt, rank, rewrite, tokens
+from rag.asked import question_weights, question_words
 from rag.core.errors import ChatError, ContextOverflow
 from rag.core.protocols import ChatModel, ChunkIndex, Embedder, Retriever
 from rag.core.settings import Settings
@@ -96,13 +97,15 @@ async def answer(
     clock.lap("pack")
     yield Retrieved(retrieval, packed)
 
-    ranked, weights, sureness = await off_loop(_support, query, retrieval, packed, scope, parts)
+    support = await off_loop(_support, query, retrieval, packed, scope, parts)
     clock.lap("confidence")
     draft = _Draft(
-        cite.Verifier(packed.sources, asked, lambda source: parts.index.source_blocks(scope, source)),
+        cite.Verifier(
+            packed.sources, asked, lambda source: parts.index.source_blocks(scope, source), support.heads
+        ),
         "llm" if parts.chat else "extractive",
     )
-    abstains = not packed.sources or sureness < settings.abstain_below
+    abstains = not packed.sources or support.confidence < settings.abstain_below
 
     if not abstains and parts.chat is not None:
         try:
@@ -120,10 +123,7 @@ async def answer(
         if parts.chat is not None:
             draft.notices.append(_why_quoted(draft))
         draft.mode = "extractive"
-        # What a chat model could not find support for is quoted only if it is near the question.
-        ranked = [one for one in ranked if one.coverage >= _NEAR or not draft.withheld]
-        for raw in extractive.extract(query, ranked, weights).sentences:
-            checked = await off_loop(draft.verifier.check, raw)
+        for checked in await off_loop(_extracted, asked, support, draft, parts):
             if (released := _take(draft, checked, settings)) is not None:
                 yield released
         abstains = not draft.shown
@@ -135,7 +135,7 @@ async def answer(
             sentences=() if abstains else tuple(checked.sentence for checked in draft.shown),
             citations=() if abstains else tuple(draft.citations),
             abstained=abstains,
-            confidence=sureness,
+            confidence=support.confidence,
             mode=draft.mode,
             closest=_closest(retrieval) if abstains else (),
             dropped=packed.dropped,
@@ -190,26 +190,55 @@ def _tell_what_did_not_fit(fitted: Fitted, draft: _Draft, settings: Settings) ->
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Support:
+    """What the packed sources say to the question."""
+
+    heads: dict[int, str]
+    ranked: list[rank.Candidate]
+    """Candidates for an extractive answer, best first."""
+    weights: dict[str, float]
+    """Of the question's words."""
+    confidence: float
+    """Probability that the sources hold the answer."""
+
+
 def _support(
     query: str, retrieval: Retrieval, packed: PackedContext, scope: Scope, parts: AnswerParts
-) -> tuple[list[extractive.Candidate], dict[str, float], float]:
-    """(candidates for an extractive answer, best first; weights of the question's words; probability that the
-    sources hold the answer)."""
+) -> _Support:
     asked = terms_of(query)
-    n_chunks, found = parts.index.document_frequency(scope, list(extractive.question_words(asked).values()))
-    weights = extractive.question_weights(asked, n_chunks, found)
-    ranked = extractive.rank(
-        query, packed.sources, weights, parts.embedder if retrieval.mode != "lexical" else None
-    )
+    n_chunks, found = parts.index.document_frequency(scope, list(question_words(asked).values()))
+    weights = question_weights(asked, n_chunks, found)
+    heads = passages.heads(packed.sources, lambda source_id: parts.index.source_text(scope, source_id))
+    embedder = parts.embedder if retrieval.mode != "lexical" else None
+    ranked = rank.rank(query, packed.sources, weights, embedder, heads)
     values = confidence.features(query, retrieval, packed.sources, ranked, weights)
-    return ranked, weights, confidence.confidence(values, retrieval.mode)
+    return _Support(heads, ranked, weights, confidence.confidence(values, retrieval.mode))
+
+
+def _extracted(asked: str, support: _Support, draft: _Draft, parts: AnswerParts) -> list[cite.Checked]:
+    """The sentences of the documents that answer, each verified."""
+    ranked = support.ranked
+    if (
+        draft.withheld
+    ):  # what a chat model could not find support for is quoted only if it is near the question
+        ranked = [one for one in ranked if one.coverage >= _NEAR]
+    found = extractive.extract(
+        asked,
+        ranked,
+        support.weights,
+        embedder=parts.embedder,
+        heads=support.heads,
+        holds=draft.verifier.supports,
+    )
+    return [draft.verifier.check(raw) for raw in found.sentences]
 
 
 async def _generated(
     chat: ChatModel, messages: tuple[Message, ...], settings: Settings, draft: _Draft
 ) -> AsyncGenerator[Sentence, None]:
     """The sentences of the chat model that may be shown, each once it has been verified."""
-    stream = cite.SentenceStream()
+    stream = markers.SentenceStream()
     request = ChatRequest(
         messages=messages,
         model=chat.name,
@@ -249,7 +278,7 @@ def _finished(pieces: list[str], done: Done, draft: _Draft, settings: Settings) 
     draft.notices.append(
         f"The chat model's answer was cut off at {settings.answer_tokens} tokens; raise answer_tokens for longer ones."
     )
-    return pieces if not pieces or _WHOLE.search(cite.strip_markers(pieces[-1])) else pieces[:-1]
+    return pieces if not pieces or _WHOLE.search(markers.strip_markers(pieces[-1])) else pieces[:-1]
 
 
 def _take(draft: _Draft, checked: cite.Checked, settings: Settings) -> Sentence | None:

@@ -9,29 +9,19 @@ Language Generation Models"), made deterministic: no model judges another.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 from rag import lexicon
 from rag.agree import Support, clauses, contradicts, is_in, judge
 from rag.core.plain import plain
-from rag.core.text import sentence_spans
 from rag.core.types import AnswerSentence, Block, Citation, PackedSource, Verdict
-from rag.guard.injected import is_order_to_the_model
-from rag.passages import Unit, opens_with_pronoun, row_text, units
+from rag.evidence import LEAD, Evidence, evidence_of, place_of, title_of, words_of
+from rag.markers import marker_numbers, strip_markers, with_markers
 from rag.terms import Terms, terms_of
 from rag.topic import another_one, off_topic
 
-MARKER: Final = re.compile(
-    r"[ \t]*(?:\[|【)\s*(?:\^|(?:sources?|passages?|documents?|quellen?)[ \t]*)?(\d{1,3}(?:\s*(?:,|;|–|-|and|&)\s*\d{1,3})*)\s*(?:†[^\]】]{0,40})?(?:\]|】)(?!\()",
-    re.IGNORECASE,
-)
-_AFTER_STOP = re.compile(r"([.!?…。！？]+[\"'”’»)]*)((?:" + MARKER.pattern + r")+)", re.IGNORECASE)
-_LINE_START = re.compile(r"\n(?=[ \t]*(?:[-*+•][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|\|))")
-_LEAD = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)]|#{1,6})[ \t]+")
 _PREAMBLE = re.compile(
     r"(?:based on|according to|as (?:stated|mentioned|described) in|per|laut|gemäß|selon|según)\s+(?:\w+\s+){0,3}"
     r"(?:documents?|documentation|sources?|context|passages?|information|text|dokumente?n?|quellen?)\b[^,.]{0,30},\s*"
@@ -39,27 +29,9 @@ _PREAMBLE = re.compile(
     r"\s+(?:\w+ )?(?:says?|states?|mentions?|indicates?|explains?|notes?|specif(?:y|ies)|tells?(?: us)?|sagt|sagen|besagen?)\s+(?:that|dass)\s+",
     re.IGNORECASE,
 )
-_AFFIRMATION = re.compile(r"(?:yes|no|ja|nein|oui|non|sí)\s*[.!,:]?$", re.IGNORECASE)
 _MAX_CITATIONS = 3
 _RANK: Final = {Verdict.SUPPORTED: 2, Verdict.WEAK: 1, Verdict.UNSUPPORTED: 0}
-_WORDS = re.compile(r"[-+−]?\w+(?:[.,:/'’%-]\w+)*[%$€£]?")
 UNSUPPORTED_MARK: Final = " [unsupported]"
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A stretch of a packed source that may support a sentence, and the words that it is read with."""
-
-    source: PackedSource
-    start: int
-    """Characters of the document."""
-    end: int
-    terms: Terms
-    context: frozenset[str]
-    """Stems that its surroundings supply: title, headings, table header, list intro."""
-    context_terms: Terms
-    wordings: frozenset[str] = frozenset()
-    """What a sentence that repeats it word for word is, in its words alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +58,17 @@ class Verifier:
         sources: Sequence[PackedSource],
         question: str = "",
         blocks_of: Callable[[str], Sequence[Block]] | None = None,
+        heads: Mapping[int, str] | None = None,
     ) -> None:
-        """``blocks_of``: the block map of a document by its id; it tells the page and headings of each quote."""
+        """``blocks_of``: the block map of a document by its id; it tells the page and headings of each quote.
+        ``heads``: see ``rag.passages.heads``."""
         self._sources = {source.number: source for source in sources}
         self._blocks: dict[str, Sequence[Block]] = {}
         for source in sources if blocks_of is not None else ():
             key = source.source.id
             if key not in self._blocks and blocks_of is not None:
                 self._blocks[key] = blocks_of(key)
+        self._heads = heads or {}
         self._evidence: dict[int, list[Evidence]] = {}
         self._question = terms_of(question)
         self._numbers: dict[tuple[str, int, int], int] = {}
@@ -105,31 +80,31 @@ class Verifier:
         breaks_line = raw.startswith("\n")
         cited, unknown = self._markers(raw)
         text = strip_markers(raw).strip()
-        claim = _PREAMBLE.sub("", plain(_LEAD.sub("", text, count=1)), count=1)
-        terms = terms_of(claim)
-        is_claim = not claim.rstrip().endswith("?") and self._claims(
-            terms, leads_in=claim.rstrip().endswith(":")
-        )
-        found = self._best(claim, terms, cited) if terms.content or terms.quantities else []
-        verdict = min(
-            (support.verdict for _, support in found), key=_RANK.__getitem__, default=Verdict.UNSUPPORTED
-        )
+        is_claim, found = self._judged(text, cited)
+        verdict = _verdict(found)
         if not is_claim:
             return Checked(AnswerSentence(text, (), verdict), (), False, unknown, breaks_line)
         if verdict is Verdict.UNSUPPORTED:
             reason = found[0][1].reason if found else "no source says anything like it"
             return Checked(AnswerSentence(text, (), verdict), (), True, unknown, breaks_line, reason)
         citations, new = self._cite([evidence for evidence, _ in found], verdict)
-        markers = tuple(dict.fromkeys(citation.marker for citation in citations))
-        shown = with_markers(text, markers)
-        return Checked(
-            AnswerSentence(shown, markers, verdict),
-            tuple(new),
-            True,
-            unknown,
-            breaks_line,
-            found[0][1].reason,
+        numbers = tuple(dict.fromkeys(citation.marker for citation in citations))
+        sentence = AnswerSentence(with_markers(text, numbers), numbers, verdict)
+        return Checked(sentence, tuple(new), True, unknown, breaks_line, found[0][1].reason)
+
+    def supports(self, raw: str) -> bool:
+        """Whether ``check`` would find that it claims something and that a source says so. Numbers nothing."""
+        is_claim, found = self._judged(strip_markers(raw).strip(), self._markers(raw)[0])
+        return is_claim and _verdict(found) is not Verdict.UNSUPPORTED
+
+    def _judged(self, text: str, cited: Sequence[int]) -> tuple[bool, list[tuple[Evidence, Support]]]:
+        """(whether the sentence claims something, the evidence for it)"""
+        claim = _PREAMBLE.sub("", plain(LEAD.sub("", text, count=1)), count=1)
+        terms = terms_of(claim)
+        is_claim = not claim.rstrip().endswith("?") and self._claims(
+            terms, leads_in=claim.rstrip().endswith(":")
         )
+        return is_claim, self._best(claim, terms, cited) if terms.content or terms.quantities else []
 
     # Which evidence
 
@@ -193,7 +168,7 @@ class Verifier:
     def _stems_of(self, number: int) -> frozenset[str]:
         if number not in self._stems:
             source = self._sources[number]
-            self._stems[number] = terms_of(source.text).stems | terms_of(_title(source)).stems
+            self._stems[number] = terms_of(source.text).stems | terms_of(title_of(source)).stems
         return self._stems[number]
 
     def _by_clause(self, claim: str, cited: Sequence[int]) -> list[tuple[Evidence, Support]]:
@@ -232,14 +207,14 @@ class Verifier:
 
     def _read(self, number: int) -> list[Evidence]:
         source = self._sources[number]
-        return evidence_of(source, self._blocks.get(source.source.id, ()))
+        return evidence_of(source, self._blocks.get(source.source.id, ()), self._heads)
 
     def _known_words(self) -> frozenset[str]:
         """Every stem of every packed source: a capitalised word that is in none of them is an invented name."""
         if self._known is None:
             self._known = frozenset().union(
                 *(terms_of(source.text).stems for source in self._sources.values()),
-                *(terms_of(_title(source)).stems for source in self._sources.values()),
+                *(terms_of(title_of(source)).stems for source in self._sources.values()),
             )
         return self._known
 
@@ -283,6 +258,10 @@ class Verifier:
         return bool(telling)
 
 
+def _verdict(found: Sequence[tuple[Evidence, Support]]) -> Verdict:
+    return min((support.verdict for _, support in found), key=_RANK.__getitem__, default=Verdict.UNSUPPORTED)
+
+
 def _order(pair: tuple[Evidence, Support], cited: Sequence[int]) -> tuple[float, ...]:
     evidence, support = pair
     return (
@@ -293,152 +272,6 @@ def _order(pair: tuple[Evidence, Support], cited: Sequence[int]) -> tuple[float,
         evidence.source.number,
         evidence.start,
     )
-
-
-def place_of(source: PackedSource, start: int, blocks: Sequence[Block]) -> tuple[int | None, tuple[str, ...]]:
-    """(page, headings) of a character of a document: of its block, for a passage may span several sections."""
-    at = bisect_right(blocks, start, key=lambda block: block.start) - 1
-    if at < 0:
-        return source.page, source.heading_path
-    return blocks[at].page, blocks[at].heading_path
-
-
-def evidence_of(source: PackedSource, blocks: Sequence[Block] = ()) -> list[Evidence]:
-    """Everything of a passage that can be quoted: each unit, and each sentence that opens with a pronoun
-    together with the one before it. Other sentences are not joined: two true halves can make one false whole.
-    Orders to the model are no evidence.
-    """
-    pieces = [unit for unit in units(source.text) if unit.kind != "heading"] or list(units(source.text))
-    pieces = [unit for unit in pieces if not is_order_to_the_model(source.text[unit.start : unit.end])]
-    found = [_evidence(source, unit.start, unit.end, unit, blocks) for unit in pieces]
-    for first, second in pairwise(pieces):
-        if (
-            first.kind in ("sentence", "item")
-            and second.kind == first.kind
-            and opens_with_pronoun(plain(source.text[second.start : second.end]))
-        ):
-            found.append(_evidence(source, first.start, second.end, first, blocks))
-    return found
-
-
-def _evidence(source: PackedSource, start: int, end: int, unit: Unit, blocks: Sequence[Block]) -> Evidence:
-    around = "\n".join([source.source.title, *place_of(source, source.start + start, blocks)[1]])
-    if unit.intro is not None:
-        around += "\n" + source.text[slice(*unit.intro)]
-    context = terms_of(plain(around))
-    return Evidence(
-        source,
-        source.start + start,
-        source.start + end,
-        terms_of(plain(source.text[start:end])),
-        context.stems,
-        context,
-        _wordings(source.text, start, end, unit),
-    )
-
-
-def _wordings(text: str, start: int, end: int, unit: Unit) -> frozenset[str]:
-    found = {words_of(plain(_LEAD.sub("", text[start:end], count=1)))}
-    if unit.kind == "row":
-        found.add(words_of(row_text(text, unit)))
-    return frozenset(found)
-
-
-def words_of(text: str) -> str:
-    """The words and numbers of a text and what joins them, without case, spaces and punctuation around them."""
-    return " ".join(_WORDS.findall(text.lower()))
-
-
-def _title(source: PackedSource) -> str:
-    return "\n".join([source.source.title, *source.heading_path])
-
-
-def marker_numbers(text: str) -> list[int]:
-    """The numbers that markers in the text name, ranges expanded, each once, in order."""
-    numbers: dict[int, None] = {}
-    for match in MARKER.finditer(text):
-        for part in re.split(r"\s*(?:,|;|and|&)\s*", match.group(1)):
-            first, _, last = re.sub(r"\s", "", part.replace("–", "-")).partition("-")
-            upper = int(last) if last else int(first)
-            for number in range(int(first), min(upper, int(first) + 20) + 1):
-                numbers.setdefault(number)
-    return list(numbers)
-
-
-def strip_markers(text: str) -> str:
-    return MARKER.sub("", text)
-
-
-def with_markers(text: str, markers: Sequence[int]) -> str:
-    """Puts markers before the full stop: "… five days [1]." """
-    if not markers:
-        return text
-    shown = "".join(f"[{number}]" for number in markers)
-    match = re.search(r"[.!?…:;]+[\"'”’»)*_]*$", text)
-    at = match.start() if match else len(text)
-    return f"{text[:at].rstrip()} {shown}{text[at:]}"
-
-
-def answer_sentences(text: str) -> list[str]:
-    """Sentences of an answer as written. Markers that follow a full stop belong to the sentence before; one
-    that starts a line begins with "\\n"; a bare "Yes." goes with what follows."""
-    tidy = _AFTER_STOP.sub(lambda match: f"{match.group(2)}{match.group(1)}", text)
-    found: list[str] = []
-    carried = ""
-    for number, line in enumerate(_blocks(tidy)):
-        for index, (start, end) in enumerate(sentence_spans(line)):
-            piece = line[start:end]
-            bare = strip_markers(piece).strip(" .")
-            if not bare and found:  # markers alone
-                found[-1] += piece.rstrip(".")
-                continue
-            if _AFFIRMATION.match(piece):
-                carried += piece + " "
-                continue
-            lead = "\n" if index == 0 and number > 0 else ""
-            found.append(lead + carried + piece)
-            carried = ""
-    if carried:
-        found.append(carried.strip())
-    return found
-
-
-def _blocks(text: str) -> list[str]:
-    blocks = []
-    for paragraph in re.split(r"\n[ \t]*\n", text):
-        blocks += [line for line in _LINE_START.split(paragraph) if line.strip()]
-    return blocks
-
-
-class SentenceStream:
-    """Cuts a stream of deltas into sentences. A sentence is let go once the next one has begun, since its
-    markers may follow the full stop."""
-
-    def __init__(self) -> None:
-        self._buffer = ""
-        self._n_released = 0
-
-    def feed(self, delta: str) -> list[str]:
-        self._buffer += delta
-        return self._release(final=False)
-
-    def close(self) -> list[str]:
-        return self._release(final=True)
-
-    def _release(self, *, final: bool) -> list[str]:
-        sentences = answer_sentences(self._buffer)
-        if not final:
-            if sentences and not re.search(r"\w", MARKER.sub("", _tail(sentences[-1]))):
-                return []
-            sentences = sentences[:-1]
-        new = sentences[self._n_released :]
-        self._n_released += len(new)
-        return new
-
-
-def _tail(sentence: str) -> str:
-    """A started sentence, less a marker that is still being written."""
-    return re.sub(r"[\[【][^\]】]*$", "", sentence)
 
 
 def joined(sentences: Iterable[Checked], text_of: Callable[[Checked], str] | None = None) -> str:

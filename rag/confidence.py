@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from rag.agree import is_in
+from rag.asked import answer_type
 from rag.core.types import PackedSource, Retrieval
-from rag.extractive import Candidate, answer_type
+from rag.rank import Candidate
 from rag.terms import terms_of
 
 FEATURES: Final = (

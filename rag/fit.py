@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from rag import pack
 from rag.core.settings import Settings
 from rag.core.types import Hit, Message, PackedContext
+from rag.passages import heads
 from rag.prompt import PromptTemplate
 from rag.tokens import TiktokenCounter, count_messages
 
@@ -51,7 +52,7 @@ def fit(
         packed = pack.pack(query, hits, text_of, counter, room)
         if not packed.sources:
             break
-        messages = template.messages(asked, packed.sources, kept)
+        messages = template.messages(asked, packed.sources, kept, heads(packed.sources, text_of))
         n_tokens = count_messages(counter, messages)
         if n_tokens <= most:
             return Fitted(packed, messages, len(history) - len(kept))

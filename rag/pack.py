@@ -8,13 +8,14 @@ the end on the sources as they will be rendered; ``rag/fit.py`` does so for the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 
 from rag.core.types import Dropped, Hit, PackedContext, PackedSource, Source
 from rag.lexicon import NEGATIONS
-from rag.passages import units
+from rag.passages import heads, units
 from rag.prompt import render_source, render_sources
+from rag.tables import head_of_table
 from rag.terms import terms_of
 
 SEPARATOR_TOKENS: Final = 2
@@ -41,6 +42,12 @@ class _Passage:
     start: int
     end: int
     hits: tuple[Hit, ...]
+    document: str = field(repr=False)
+    """Its whole text."""
+
+    @property
+    def head(self) -> str:
+        return head_of_table(self.document, self.start)
 
     @property
     def best(self) -> Hit:
@@ -63,7 +70,9 @@ def pack(
     passages, duplicates = _without_duplicates(passages)
     chosen, left_out = _chosen(question, passages, counter, max_tokens)
     sources = _numbered(chosen, counter)
-    while sources and (n_tokens := counter.count(render_sources(sources))) > max_tokens:
+    while (
+        sources and (n_tokens := counter.count(render_sources(sources, heads(sources, text_of)))) > max_tokens
+    ):
         # Parts may join into more tokens than their sum; the least valuable passage makes room.
         worst = min(chosen, key=lambda passage: passage.best.score)
         chosen = [passage for passage in chosen if passage is not worst]
@@ -93,7 +102,7 @@ def _merged(hits: Sequence[Hit], text_of: Callable[[str], str]) -> list[_Passage
                 runs.append([hit])
         for run in runs:
             start, end = run[0].chunk.start, max(hit.chunk.end for hit in run)
-            passages.append(_Passage(run[0].source, text[start:end], start, end, tuple(run)))
+            passages.append(_Passage(run[0].source, text[start:end], start, end, tuple(run), text))
     return sorted(passages, key=lambda passage: -passage.best.score)
 
 
@@ -169,12 +178,12 @@ def _chosen(
 
 
 def _cost(passage: _Passage, counter: Counter) -> int:
-    return counter.count(render_source(_packed(passage, 99))) + SEPARATOR_TOKENS
+    return counter.count(render_source(_packed(passage, 99), passage.head)) + SEPARATOR_TOKENS
 
 
 def _cut(question: str, passage: _Passage, counter: Counter, room: int) -> _Passage | None:
     """The longest run of whole sentences around the best one that fits; None if that one does not fit."""
-    pieces = units(passage.text)
+    pieces = units(passage.text, passage.head)
     if not pieces:
         return None
     asked = frozenset(terms_of(question).content)

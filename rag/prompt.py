@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rag.cite import MARKER
 from rag.core.errors import SettingsError
 from rag.core.types import Message, PackedSource
+from rag.markers import MARKER
 
 PLACEHOLDERS: Final = frozenset(["question", "sources"])
 _FOLDER: Final = Path(__file__).parent / "prompts"
@@ -47,10 +47,15 @@ class PromptTemplate:
     version: str
 
     def messages(
-        self, question: str, sources: Sequence[PackedSource], history: Sequence[Message] = ()
+        self,
+        question: str,
+        sources: Sequence[PackedSource],
+        history: Sequence[Message] = (),
+        heads: Mapping[int, str] | None = None,
     ) -> tuple[Message, ...]:
-        """The whole prompt: system part, earlier turns, then the question with its sources."""
-        values = {"question": harmless(question), "sources": render_sources(sources)}
+        """The whole prompt: system part, earlier turns, then the question with its sources. ``heads``: see
+        ``rag.passages.heads``."""
+        values = {"question": harmless(question), "sources": render_sources(sources, heads)}
         return (
             Message("system", _filled(self.system, values)),
             *(Message(turn.role, harmless(turn.content)) for turn in history if turn.role != "system"),
@@ -98,17 +103,18 @@ def parse_prompt(name: str, text: str) -> PromptTemplate:
     return PromptTemplate(name, system, user, version)
 
 
-def render_sources(sources: Sequence[PackedSource]) -> str:
-    return "\n\n".join(render_source(source) for source in sources)
+def render_sources(sources: Sequence[PackedSource], heads: Mapping[int, str] | None = None) -> str:
+    return "\n\n".join(render_source(source, (heads or {}).get(source.number, "")) for source in sources)
 
 
-def render_source(source: PackedSource) -> str:
-    """One fenced, numbered source with its title, page and section."""
+def render_source(source: PackedSource, head: str = "") -> str:
+    """One fenced, numbered source with its title, page and section; ``head``: the header of the table that it
+    begins in the middle of."""
     page = f' page="{source.page}"' if source.page is not None else ""
     section = " > ".join(source.heading_path)
     where = f' section="{_attribute(section)}"' if section else ""
     title = _attribute(source.source.title)
-    return f'<source id="{source.number}" title="{title}"{page}{where}>\n{harmless(source.text)}\n</source>'
+    return f'<source id="{source.number}" title="{title}"{page}{where}>\n{harmless(head + source.text)}\n</source>'
 
 
 def harmless(text: str) -> str:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from rag.extractive import answer_type, extract, question_weights, question_words, rank
+from rag.asked import answer_type, question_weights, question_words
+from rag.extractive import extract
+from rag.rank import rank
 from rag.terms import terms_of
 from tests.rag.memory import BILLING, HANDBOOK, packed_source
 

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.passages import opens_with_pronoun, row_text, units
+from rag.passages import opens_with_pronoun, units
 
 TEXT = """# Leave
 
@@ -43,12 +43,12 @@ def test_an_item_knows_what_introduces_it_and_a_row_its_header() -> None:
     found = units(TEXT)
     item, row = found[4], found[-1]
     assert item.intro is not None and TEXT[slice(*item.intro)] == "Ask for it so:"
-    assert row_text(TEXT, row) == "Plan: Basic; Price: $5"
+    assert row.said == "Plan: Basic; Price: $5"
 
 
 def test_a_row_with_other_columns_than_the_header_is_shown_without_names() -> None:
     text = "| A | B |\n|---|---|\n| 1 | 2 | 3 |\n"
-    assert row_text(text, units(text)[-1]) == "1; 2; 3"
+    assert units(text)[-1].said == "1; 2; 3"
 
 
 def test_a_sentence_that_leans_on_the_one_before_is_seen() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.cite import marker_numbers
 from rag.core.errors import SettingsError
 from rag.core.types import Message
+from rag.markers import marker_numbers
 from rag.prompt import harmless, load_prompt, parse_prompt, render_source, render_sources
 from tests.rag.memory import HANDBOOK, packed_source
 
