@@ -12,9 +12,10 @@ from lxml import etree
 from ingest.loaders import markup
 from ingest.loaders.archive import open_zip
 from ingest.loaders.docx_cells import CONTAINERS, Cell, cells_of, children, is_one_cell
-from ingest.loaders.docx_inline import Inline, Piece, R, written
+from ingest.loaders.docx_inline import MC, Inline, R, chosen
 from ingest.loaders.docx_numbering import read_numbering
 from ingest.loaders.docx_parts import Part, joined
+from ingest.loaders.docx_pieces import Piece, written
 from ingest.loaders.docx_styles import Style, W, numbering_of, read_styles
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.ole import decrypted
@@ -86,6 +87,8 @@ class _Body:
                 yield from self._paragraph(node, depth)
             elif node.tag == f"{W}tbl":
                 yield from self._table(node, depth)
+            elif node.tag == f"{MC}AlternateContent":
+                yield from self.parts(chosen(node), depth + 1)
             elif node.tag == f"{W}altChunk":
                 yield from self._chunk(node)
             elif node.tag in CONTAINERS and not _is_contents(node):
@@ -99,6 +102,7 @@ class _Body:
             self._url,
             self._picture,
             hidden_styles=self.styles.hidden_runs,
+            marked_styles=self.styles.marked_runs,
             hides_all=style.is_hidden,
             on_white=self._on_white and not style.is_shaded and not _is_shaded(node),
         )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import NamedTuple
 
 from lxml import etree
 
 from ingest.loaders import markup
 from ingest.loaders.docx_math import latex
+from ingest.loaders.docx_pieces import Piece, raised
 from ingest.loaders.docx_styles import W, integer, is_monospaced, is_on, local_name
 
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
@@ -29,17 +28,6 @@ _PASSED_OVER = frozenset(
 )
 _DATA_URI_BYTES = 60
 _HYPERLINK = re.compile(r'\s*HYPERLINK\s+(?:"([^"]+)"|([^\s"\\]+))', re.IGNORECASE)
-
-
-class Piece(NamedTuple):
-    text: str
-    bold: bool = False
-    italic: bool = False
-    struck: bool = False
-    url: str = ""
-    monospaced: bool = False
-    raw: bool = False
-    """Markdown already: an equation, a picture."""
 
 
 @dataclass(slots=True)
@@ -64,6 +52,8 @@ class Inline:
     diagrams: list[str] = field(default_factory=list)
     """Relationship ids of charts and of SmartArt's data."""
     hidden_styles: frozenset[str] | set[str] = frozenset()
+    marked_styles: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Character styles that are bold ("b") or italic ("i")."""
     hides_all: bool = False
     """The paragraph's style is hidden."""
     on_white: bool = False
@@ -93,6 +83,8 @@ class Inline:
                     yield from self.pieces(child, url)
             elif child.tag == f"{W}fldSimple":
                 yield from self.pieces(child, _field_url(child.get(f"{W}instr") or "") or url)
+            elif child.tag == f"{MC}AlternateContent":
+                yield from self.pieces(chosen(child), url)
             elif child.tag not in (f"{W}p", f"{W}tbl"):
                 yield from self.pieces(child, url)
 
@@ -106,8 +98,8 @@ class Inline:
         fonts = properties.find(f"{W}rFonts") if properties is not None else None
         shape = Piece(
             "",
-            _on(properties, "b"),
-            _on(properties, "i"),
+            self._is_marked(properties, "b"),
+            self._is_marked(properties, "i"),
             _on(properties, "strike") or _on(properties, "dstrike"),
             self._field_target() or url,
             fonts is not None and is_monospaced(fonts),
@@ -117,7 +109,11 @@ class Inline:
                 self._field(child)
                 shape = shape._replace(url=self._field_target() or url)
             else:
-                yield from self._content(child, shape)
+                is_raised = child.tag == f"{W}t" and _is_raised(properties)
+                yield from (
+                    piece._replace(text=raised(piece.text)) if is_raised else piece
+                    for piece in self._content(child, shape)
+                )
 
     def _is_hidden(self, properties: etree._Element | None) -> bool:
         if properties is None:
@@ -137,6 +133,16 @@ class Inline:
             and properties.find(f"{W}shd") is None
             and properties.find(f"{W}highlight") is None
         )
+
+    def _is_marked(self, properties: etree._Element | None, name: str) -> bool:
+        """By the run itself, else by its character style ("Strong", "Emphasis")."""
+        if properties is None:
+            return False
+        own = properties.find(f"{W}{name}")
+        if own is not None:
+            return is_on(own)
+        style = properties.find(f"{W}rStyle")
+        return style is not None and name in self.marked_styles.get(style.get(f"{W}val") or "", ())
 
     def _field(self, mark: etree._Element) -> None:
         if mark.tag == f"{W}instrText":
@@ -169,11 +175,19 @@ class Inline:
         elif name in ("footnoteReference", "endnoteReference", "commentReference"):
             self.notes.append((name.removesuffix("Reference"), node.get(f"{W}id") or ""))
         elif node.tag == f"{MC}AlternateContent":
-            chosen = node.find(f"{MC}Choice")
-            for child in chosen if chosen is not None and len(chosen) else node.find(f"{MC}Fallback") or ():
+            for child in chosen(node):
                 yield from self._content(child, shape)
+        elif name == "ruby":
+            yield from self._ruby(node, shape)
         elif name in ("drawing", "pict", "object"):
             yield from self._drawing(node)
+
+    def _ruby(self, node: etree._Element, shape: Piece) -> Iterator[Piece]:
+        """How a word is read stands in brackets behind it."""
+        yield shape._replace(text="".join(words.text or "" for words in node.iterfind(f"{W}rubyBase//{W}t")))
+        said = "".join(words.text or "" for words in node.iterfind(f"{W}rt//{W}t"))
+        if said.strip():
+            yield shape._replace(text=f" ({said.strip()})")
 
     def _drawing(self, node: etree._Element) -> Iterator[Piece]:
         self.boxes += [box for box in node.iter(f"{W}txbxContent") if _outermost(box, node)]
@@ -193,25 +207,19 @@ class Inline:
                 source = (
                     f"data:{found[1]};base64,{base64.b64encode(found[0][:_DATA_URI_BYTES]).decode('ascii')}"
                 )
-            yield Piece(markup.image(alt or picture.get("title") or "", source), raw=True)
+            yield Piece(f" {markup.image(alt or picture.get('title') or '', source)} ", raw=True)
 
 
-def written(pieces: list[Piece], *, emphasised: bool = True) -> str:
-    """The pieces as one run of Markdown; emphasis and links go around runs of pieces that share them."""
-    parts: list[str] = []
-    for shape, group in groupby(pieces, key=lambda piece: piece._replace(text="")):
-        text = (" " if shape.raw else "").join(piece.text for piece in group)
-        if not shape.raw and emphasised and text.strip():
-            if shape.struck:
-                text = markup.emphasis(text, "~~")
-            if shape.italic:
-                text = markup.emphasis(text, "*")
-            if shape.bold:
-                text = markup.emphasis(text, "**")
-        if shape.url:
-            text = markup.link(text, shape.url)
-        parts.append(text)
-    return "".join(parts).replace("\t", " ")
+def chosen(node: etree._Element) -> etree._Element:
+    """Of an ``AlternateContent`` what newer programs show, unless that is empty."""
+    choice, fallback = node.find(f"{MC}Choice"), node.find(f"{MC}Fallback")
+    first, second = (one if one is not None else etree.Element("none") for one in (choice, fallback))
+    return first if len(first) else second
+
+
+def _is_raised(properties: etree._Element | None) -> bool:
+    align = properties.find(f"{W}vertAlign") if properties is not None else None
+    return align is not None and align.get(f"{W}val") == "superscript"
 
 
 def _on(properties: etree._Element | None, name: str) -> bool:

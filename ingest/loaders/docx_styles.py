@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
@@ -15,6 +15,7 @@ _CONTENTS = re.compile(r"(?:toc|verzeichnis|tm|tdc|sommario|inhopg) ?[1-9]", re.
 _MONOSPACED = re.compile(r"courier|consolas|mono\b|menlo|lucida console", re.I)
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 _MAX_INHERITANCE = 20
+_HEADING_CHARS = 200
 _LIST_LEVEL = re.compile(r"list (?:bullet|number|continue) ([2-9])", re.IGNORECASE)
 
 
@@ -44,10 +45,25 @@ class Styles:
     default: Style = _BODY
     hidden_runs: set[str] = field(default_factory=set)
     """Character styles whose text is not shown."""
+    marked_runs: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Character styles that are bold ("b") or italic ("i"), those of links left out."""
 
     def of(self, paragraph: etree._Element) -> Style:
         used = paragraph.find(f"{W}pPr/{W}pStyle")
-        return self.default if used is None else self.by_id.get(used.get(f"{W}val") or "", self.default)
+        style = self.default if used is None else self._named(used.get(f"{W}val") or "")
+        own = paragraph.find(f"{W}pPr/{W}outlineLvl")
+        level = _outline_level(own) if own is not None else None
+        if level is None or sum(len(words.text or "") for words in paragraph.iter(f"{W}t")) > _HEADING_CHARS:
+            return style
+        return replace(style, heading=level)
+
+    def _named(self, key: str) -> Style:
+        """A style that the document uses and nowhere defines is known by its id."""
+        if key not in self.by_id:
+            level = _HEADING.fullmatch(key)
+            number = min(max(int(level.group(1)), 1), 6) if level else None
+            self.by_id[key] = replace(self.default, heading=number, is_title=key.lower() == "title")
+        return self.by_id[key]
 
 
 def read_styles(root: etree._Element | None) -> Styles:
@@ -56,8 +72,12 @@ def read_styles(root: etree._Element | None) -> Styles:
         return found
     raw = {style.get(f"{W}styleId") or "": style for style in root.iter(f"{W}style")}
     for key, style in raw.items():
-        if style.get(f"{W}type") == "character" and is_hidden([style]):
-            found.hidden_runs.add(key)
+        if style.get(f"{W}type") == "character":
+            if is_hidden([style]):
+                found.hidden_runs.add(key)
+            marks = {name for name in ("b", "i") if is_on(style.find(f"{W}rPr/{W}{name}"))}
+            if marks:
+                found.marked_runs[key] = frozenset(marks)
         if style.get(f"{W}type", "paragraph") == "paragraph":
             found.by_id[key] = _style(style, raw)
             if style.get(f"{W}default") in ("1", "true"):
@@ -76,8 +96,7 @@ def _style(style: etree._Element, raw: dict[str, etree._Element]) -> Style:
     level = next((int(m.group(1)) for name in names if (m := _HEADING.match(name))), None)
     if level is None:
         outline = next((o for one in chain if (o := one.find(f"{W}pPr/{W}outlineLvl")) is not None), None)
-        number = integer(outline, 9) if outline is not None else 9
-        level = number + 1 if number < 6 else None
+        level = _outline_level(outline) if outline is not None else None
     fonts = [f for one in chain if (f := one.find(f"{W}rPr/{W}rFonts")) is not None]
     return Style(
         names[0],
@@ -91,6 +110,12 @@ def _style(style: etree._Element, raw: dict[str, etree._Element]) -> Style:
         bool(_CONTENTS.fullmatch(names[0])),
         any(one.find(f"{W}pPr/{W}shd") is not None for one in chain),
     )
+
+
+def _outline_level(node: etree._Element) -> int | None:
+    """Word counts from 0; 9 is body text."""
+    number = integer(node, 9)
+    return number + 1 if 0 <= number < 6 else None
 
 
 def is_hidden(chain: Sequence[etree._Element]) -> bool:

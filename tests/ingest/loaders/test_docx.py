@@ -63,6 +63,58 @@ def test_emphasis_and_links_are_kept() -> None:
     assert loaded(build).text == "Press **the red button**[, see help](https://example.org/help)\n"
 
 
+def run(text: str, properties: str = "") -> str:
+    return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def written(*paragraphs: str) -> LoadedDocument:
+    """The document of these paragraphs: what lies within each of them, as XML."""
+
+    def build(d: Any) -> None:
+        for inner in paragraphs:
+            spaces = f'{nsdecls("w")} xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+            d.element.body.insert(len(d.element.body) - 1, parse_xml(f"<w:p {spaces}>{inner}</w:p>"))
+
+    return loaded(build)
+
+
+def test_emphasis_of_several_runs_is_nested_and_spans_the_spaces_between_them() -> None:
+    found = written(run("both", "<w:b/><w:i/>") + run(" ") + run("bold", "<w:b/>") + run(" plain"))
+    assert found.text == "***both* bold** plain\n"
+    assert written(run("a ") + run("b", '<w:rStyle w:val="Strong"/>')).text == "a **b**\n"
+
+
+def test_powers_are_not_read_as_digits() -> None:
+    raised = '<w:vertAlign w:val="superscript"/>'
+    assert written(run("10") + run("6", raised) + run(" W on the 1") + run("st", raised)).text == (
+        "10^6 W on the 1st\n"
+    )
+
+
+def test_an_outline_level_makes_a_heading_unless_the_paragraph_is_long() -> None:
+    level = '<w:pPr><w:outlineLvl w:val="1"/></w:pPr>'
+    assert written(level + run("Scope")).text == "## Scope\n"
+    assert written(level + run("word " * 60)).text.startswith("word word")
+
+
+def test_a_heading_style_that_is_not_defined_still_makes_a_heading() -> None:
+    def build(d: Any) -> None:
+        d.add_heading("Scope", 2)
+        d.styles.element.remove(d.styles["Heading 2"].element)
+
+    assert loaded(build).text == "## Scope\n"
+
+
+def test_of_alternatives_one_is_read() -> None:
+    choice = f'<mc:Choice Requires="wps">{run("one")}</mc:Choice><mc:Fallback>{run("two")}</mc:Fallback>'
+    assert written(f"<mc:AlternateContent>{choice}</mc:AlternateContent>").text == "one\n"
+
+
+def test_readings_stand_behind_their_word() -> None:
+    ruby = f"<w:r><w:ruby><w:rt>{run('とう')}</w:rt><w:rubyBase>{run('東')}</w:rubyBase></w:ruby></w:r>"
+    assert written(ruby + run("京")).text == "東 (とう)京\n"
+
+
 def test_merged_cells_are_repeated_so_that_each_row_says_what_it_is_about() -> None:
     def build(d: Any) -> None:
         table = d.add_table(3, 2)
