@@ -12,9 +12,10 @@ from lxml import etree
 from ingest.loaders import markup
 from ingest.loaders.archive import open_zip
 from ingest.loaders.docx_cells import CONTAINERS, Cell, cells_of, children, is_one_cell
+from ingest.loaders.docx_fields import ContentsField
 from ingest.loaders.docx_inline import MC, Inline, R, chosen
 from ingest.loaders.docx_numbering import read_numbering
-from ingest.loaders.docx_parts import Part, joined
+from ingest.loaders.docx_parts import Part, join_where_mark_deleted, joined
 from ingest.loaders.docx_pieces import Piece, written
 from ingest.loaders.docx_styles import Style, W, numbering_of, read_styles
 from ingest.loaders.markdown import document_from_markdown
@@ -62,6 +63,7 @@ class _Body:
         if found is None:
             raise LoadError(f"{package.name} has no text part; open and save it anew.", path=package.name)
         self.root: etree._Element = found
+        join_where_mark_deleted(found)
         self.styles = read_styles(package.related_xml(self.part, "styles"))
         self.numbering = read_numbering(package.related_xml(self.part, "numbering"))
         self.notes = {
@@ -78,6 +80,7 @@ class _Body:
         self._on_white = next(self.root.itersiblings(f"{W}background", preceding=True), None) is None
         self._in_cell = False
         self._n_notes = 0
+        self._contents = ContentsField()
 
     def parts(self, parent: etree._Element, depth: int) -> Iterator[Part]:
         if depth > _MAX_DEPTH:
@@ -96,7 +99,7 @@ class _Body:
 
     def _paragraph(self, node: etree._Element, depth: int) -> Iterator[Part]:
         style = self.styles.of(node)
-        if style.in_contents:
+        if style.in_contents or self._contents.covers(node):
             return
         inline = Inline(
             self._url,

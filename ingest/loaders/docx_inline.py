@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from ingest.loaders import markup
+from ingest.loaders.docx_fields import OpenFields, form_value, link_of
 from ingest.loaders.docx_math import latex
 from ingest.loaders.docx_pieces import Piece, raised
 from ingest.loaders.docx_styles import W, integer, is_monospaced, is_on, local_name
+from ingest.loaders.docx_symbols import readable, symbol
 
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -27,15 +28,6 @@ _PASSED_OVER = frozenset(
     f"{W}{name}" for name in ("del", "moveFrom", "pPr", "rPr", "sdtPr", "sdtEndPr", "instrText", "delText")
 )
 _DATA_URI_BYTES = 60
-_HYPERLINK = re.compile(r'\s*HYPERLINK\s+(?:"([^"]+)"|([^\s"\\]+))', re.IGNORECASE)
-
-
-@dataclass(slots=True)
-class _Field:
-    """Its instruction comes before what it shows: ``HYPERLINK "https://…"``."""
-
-    instruction: str = ""
-    shows: bool = False
 
 
 @dataclass(slots=True)
@@ -59,8 +51,7 @@ class Inline:
     on_white: bool = False
     """Nothing is known to lie under the text, so that white text cannot be seen."""
     n_hidden: int = 0
-    _fields: list[_Field] = field(default_factory=list)
-    """The fields that are open, innermost last."""
+    _fields: OpenFields = field(default_factory=OpenFields)
 
     def pieces(self, node: etree._Element, url: str = "") -> Iterator[Piece]:
         for child in node:
@@ -82,7 +73,7 @@ class Inline:
                 else:
                     yield from self.pieces(child, url)
             elif child.tag == f"{W}fldSimple":
-                yield from self.pieces(child, _field_url(child.get(f"{W}instr") or "") or url)
+                yield from self.pieces(child, link_of(child.get(f"{W}instr") or "") or url)
             elif child.tag == f"{MC}AlternateContent":
                 yield from self.pieces(chosen(child), url)
             elif child.tag not in (f"{W}p", f"{W}tbl"):
@@ -93,7 +84,7 @@ class Inline:
         if self._is_hidden(properties):
             self.n_hidden += any((words.text or "").strip() for words in run.iter(f"{W}t"))
             for mark in run.iter(f"{W}fldChar", f"{W}instrText"):
-                self._field(mark)
+                self._fields.read(mark)
             return
         fonts = properties.find(f"{W}rFonts") if properties is not None else None
         shape = Piece(
@@ -101,19 +92,24 @@ class Inline:
             self._is_marked(properties, "b"),
             self._is_marked(properties, "i"),
             _on(properties, "strike") or _on(properties, "dstrike"),
-            self._field_target() or url,
+            self._fields.url() or url,
             fonts is not None and is_monospaced(fonts),
         )
+        is_raised = _is_raised(properties)
+        font = (fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or "") if fonts is not None else ""
         for child in run:
             if child.tag in (f"{W}fldChar", f"{W}instrText"):
-                self._field(child)
-                shape = shape._replace(url=self._field_target() or url)
+                self._fields.read(child)
+                shape = shape._replace(url=self._fields.url() or url)
+                if value := form_value(child):
+                    yield Piece(value, raw=True)
             else:
-                is_raised = child.tag == f"{W}t" and _is_raised(properties)
-                yield from (
-                    piece._replace(text=raised(piece.text)) if is_raised else piece
-                    for piece in self._content(child, shape)
-                )
+                for piece in self._content(child, shape):
+                    if piece.raw:
+                        yield piece
+                    else:
+                        text = readable(piece.text, font)
+                        yield piece._replace(text=raised(text) if is_raised else text)
 
     def _is_hidden(self, properties: etree._Element | None) -> bool:
         if properties is None:
@@ -144,22 +140,6 @@ class Inline:
         style = properties.find(f"{W}rStyle")
         return style is not None and name in self.marked_styles.get(style.get(f"{W}val") or "", ())
 
-    def _field(self, mark: etree._Element) -> None:
-        if mark.tag == f"{W}instrText":
-            if self._fields:
-                self._fields[-1].instruction += mark.text or ""
-            return
-        kind = mark.get(f"{W}fldCharType")
-        if kind == "begin":
-            self._fields.append(_Field())
-        elif kind == "separate" and self._fields:
-            self._fields[-1].shows = True
-        elif kind == "end" and self._fields:
-            self._fields.pop()
-
-    def _field_target(self) -> str:
-        return next((url for one in self._fields if one.shows and (url := _field_url(one.instruction))), "")
-
     def _content(self, node: etree._Element, shape: Piece) -> Iterator[Piece]:
         name = local_name(node)
         if name in ("t", "delText") and node.tag == f"{W}t":
@@ -171,7 +151,7 @@ class Inline:
         elif name == "noBreakHyphen":
             yield shape._replace(text="-")
         elif name == "sym":
-            yield shape._replace(text=_symbol(node.get(f"{W}char") or ""))
+            yield shape._replace(text=symbol(node.get(f"{W}char") or "", node.get(f"{W}font") or ""))
         elif name in ("footnoteReference", "endnoteReference", "commentReference"):
             self.notes.append((name.removesuffix("Reference"), node.get(f"{W}id") or ""))
         elif node.tag == f"{MC}AlternateContent":
@@ -229,20 +209,6 @@ def _on(properties: etree._Element | None, name: str) -> bool:
 def _is_checked(box: etree._Element) -> bool:
     state = box.find(f"{_W14}checked")
     return state is not None and state.get(f"{_W14}val", "1") in ("1", "true")
-
-
-def _field_url(instruction: str) -> str:
-    match = _HYPERLINK.match(instruction)
-    return match.group(1) or match.group(2) if match else ""
-
-
-def _symbol(code: str) -> str:
-    """Symbol fonts live in the private area; what is not known is a bullet."""
-    try:
-        value = int(code, 16)
-    except ValueError:
-        return ""
-    return "•" if 0xF000 <= value <= 0xF0FF else chr(value)
 
 
 def _outermost(box: etree._Element, top: etree._Element) -> bool:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from lxml import etree
+
 from ingest.loaders import markup
+from ingest.loaders.docx_styles import W
 
 
 class Part(NamedTuple):
@@ -40,3 +43,18 @@ def _list(items: list[str]) -> str:
         for item in items
     ]
     return "\n".join(moved)
+
+
+def join_where_mark_deleted(body: etree._Element) -> None:
+    """Where the end of a paragraph is deleted, its text goes on in the next."""
+    marks = body.findall(f".//{W}p/{W}pPr/{W}rPr/{W}del")
+    for mark in reversed(marks):  # so that a text over several paragraphs arrives in the last
+        paragraph = next(mark.iterancestors(f"{W}p"))
+        below = paragraph.getnext()
+        if below is None or below.tag != f"{W}p":
+            continue
+        at = 0 if below.find(f"{W}pPr") is None else 1
+        below[at:at] = [child for child in paragraph if child.tag != f"{W}pPr"]
+        parent = paragraph.getparent()
+        if parent is not None:
+            parent.remove(paragraph)

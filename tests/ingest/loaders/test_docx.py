@@ -115,6 +115,49 @@ def test_readings_stand_behind_their_word() -> None:
     assert written(ruby + run("京")).text == "東 (とう)京\n"
 
 
+def form(data: str, instruction: str, shown: str = "") -> str:
+    return (
+        f'<w:r><w:fldChar w:fldCharType="begin">{data}</w:fldChar></w:r><w:r><w:instrText>{instruction}</w:instrText>'
+        f'</w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r>{shown}<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+    )
+
+
+def test_form_fields_show_what_is_chosen() -> None:
+    box = "<w:ffData><w:checkBox><w:default w:val='0'/>{}</w:checkBox></w:ffData>"
+    choices = (
+        "<w:ffData><w:ddList><w:result w:val='1'/><w:listEntry w:val='red'/><w:listEntry w:val='blue'/>"
+        "</w:ddList></w:ffData>"
+    )
+    found = written(
+        form(box.format("<w:checked/>"), "FORMCHECKBOX") + run("Insured"),
+        form(box.format(""), "FORMCHECKBOX") + run("Abroad"),
+        run("Colour: ") + form(choices, "FORMDROPDOWN"),
+    )
+    assert found.text == "[x] Insured\n\n[ ] Abroad\n\nColour: blue\n"
+
+
+def test_a_contents_field_is_left_out_and_swallows_no_text_if_it_never_ends() -> None:
+    begin = (
+        '<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> TOC \\o "1-3" </w:instrText></w:r>'
+    )
+    entry = '<w:r><w:fldChar w:fldCharType="separate"/></w:r>' + run("Scope 1")
+    end = '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+    assert written(begin + entry, run("Fees 2"), end, run("In 2024")).text == "In 2024\n"
+    assert written(begin + entry, run("The text."), run("In 2024")).text == "The text.\n\nIn 2024\n"
+
+
+def test_signs_of_symbol_fonts_are_what_they_look_like() -> None:
+    signs = '<w:r><w:sym w:font="Symbol" w:char="F0B3"/></w:r><w:r><w:sym w:font="Wingdings" w:char="F0FE"/></w:r>'
+    assert written(signs + run("5 \uf06dm", '<w:rFonts w:ascii="Symbol"/>')).text == "≥☑5 μm\n"
+
+
+def test_where_the_end_of_a_paragraph_is_deleted_the_next_goes_on() -> None:
+    deleted = '<w:pPr><w:rPr><w:del w:id="1" w:author="A"/></w:rPr></w:pPr>'
+    assert written(deleted + run("Pay "), deleted + run("within "), run("30 days.")).text == (
+        "Pay within 30 days.\n"
+    )
+
+
 def test_merged_cells_are_repeated_so_that_each_row_says_what_it_is_about() -> None:
     def build(d: Any) -> None:
         table = d.add_table(3, 2)
