@@ -64,6 +64,8 @@ class _Body:
             raise LoadError(f"{package.name} has no text part; open and save it anew.", path=package.name)
         self.root: etree._Element = found
         join_where_mark_deleted(found)
+        if not package.is_whole(self.part):
+            package.warnings.append("The file is damaged: its text ends early")
         self.styles = read_styles(package.related_xml(self.part, "styles"))
         self.numbering = read_numbering(package.related_xml(self.part, "numbering"))
         self.notes = {

@@ -19,7 +19,8 @@ _SYMBOLS = {
     "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "ε": r"\epsilon ", "ζ": r"\zeta ",
     "η": r"\eta ", "θ": r"\theta ", "κ": r"\kappa ", "λ": r"\lambda ", "μ": r"\mu ", "ν": r"\nu ", "ξ": r"\xi ",
     "π": r"\pi ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "φ": r"\phi ", "χ": r"\chi ", "ψ": r"\psi ",
-    "ω": r"\omega ", "Γ": r"\Gamma ", "Δ": r"\Delta ", "Θ": r"\Theta ", "Λ": r"\Lambda ", "Σ": r"\Sigma ",
+    "ω": r"\omega ", "υ": r"\upsilon ", "ι": r"\iota ", "ϑ": r"\vartheta ", "ϖ": r"\varpi ", "ϱ": r"\varrho ",
+    "ς": r"\varsigma ", "Π": r"\Pi ", "Ξ": r"\Xi ", "Υ": r"\Upsilon ", "″": "''", "′": "'", "†": r"\dagger ", "Γ": r"\Gamma ", "Δ": r"\Delta ", "Θ": r"\Theta ", "Λ": r"\Lambda ", "Σ": r"\Sigma ",
     "ϵ": r"\epsilon ", "ϕ": r"\phi ", "⋅": r"\cdot ", "∝": r"\propto ", "∼": r"\sim ", "≅": r"\cong ", "≪": r"\ll ",
     "≫": r"\gg ", "←": r"\leftarrow ", "↔": r"\leftrightarrow ", "⇐": r"\Leftarrow ", "⇔": r"\Leftrightarrow ",
     "↦": r"\mapsto ", "⊆": r"\subseteq ", "⊃": r"\supset ", "⊇": r"\supseteq ", "∅": r"\emptyset ", "∧": r"\wedge ",
@@ -63,7 +64,15 @@ def _property(node: etree._Element, name: str, default: str = "") -> str:
 
 def _run(node: etree._Element) -> str:
     text = "".join(part.text or "" for part in node if local_name(part) == "t")
-    return "".join(_SYMBOLS.get(char, char) for char in text)
+    written = "".join(_SYMBOLS.get(char, char) for char in text)
+    return rf"\text{{{written}}}" if _is_words(node, text) else written
+
+
+def _is_words(node: etree._Element, text: str) -> bool:
+    """Set as text, not as a product of letters."""
+    normal = node.find(f"{_M}rPr/{_M}nor")
+    is_normal = normal is not None and normal.get(f"{_M}val", "1") not in ("0", "off", "false")
+    return is_normal and sum(char.isalpha() for char in text) > 1
 
 
 def _function(node: etree._Element) -> str:

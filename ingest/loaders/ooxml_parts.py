@@ -33,11 +33,14 @@ class Package:
 
     @cached_property
     def _members(self) -> dict[str, zipfile.ZipInfo]:
-        return {info.filename.lstrip("/").lower(): info for info in self._archive.infolist()}
+        # Some programs write the separators of Windows.
+        return {
+            info.filename.replace("\\", "/").lstrip("/").lower(): info for info in self._archive.infolist()
+        }
 
     def main_part(self) -> str:
         for relation in self.relations("").values():
-            if relation.kind == "officeDocument":
+            if relation.kind == "officeDocument" and relation.target.lower() in self._members:
                 return relation.target
         if "word/document.xml" in self._members:
             return "word/document.xml"
@@ -53,6 +56,11 @@ class Package:
     def xml(self, part: str) -> etree._Element:
         """Raises ``LoadError``."""
         return parse_ooxml(self.bytes_of(part), f"{part} in {self.name}")
+
+    def is_whole(self, part: str) -> bool:
+        """False if its XML breaks off; what comes before is read all the same."""
+        end = self.bytes_of(part)[-200:].replace(b"\x00", b"").rstrip()
+        return end.endswith(b">") and b"</" in end[end.rfind(b"<") :]
 
     def related_xml(self, part: str, kind: str) -> etree._Element | None:
         """The part that this one names for styles, numbering …; None, with a warning, if it cannot be read."""
@@ -108,6 +116,7 @@ class Package:
             target = node.get("Target") or ""
             external = node.get("TargetMode") == "External"
             if not external:
+                target = target.replace("\\", "/")
                 joined = target if target.startswith("/") else posixpath.join(folder, target)
                 target = posixpath.normpath(joined).lstrip("/")
             kind = (node.get("Type") or "").rpartition("/")[2]

@@ -14,6 +14,7 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from docx.shared import Pt, RGBColor
 
+from ingest.loaders.docx import DocxLoader
 from ingest.loaders.docx_math import latex
 from ingest.loaders.registry import load_bytes
 from rag.core.errors import EncryptedFile, LoadError
@@ -379,6 +380,7 @@ def test_diagrams_are_lists() -> None:
         ('<m:d><m:e><m:f><m:fPr><m:type m:val="noBar"/></m:fPr><m:num><m:r><m:t>n</m:t></m:r></m:num><m:den><m:r><m:t>k'
          "</m:t></m:r></m:den></m:f></m:e></m:d>", r"\binom{n}{k}"),
         ("<m:groupChr><m:e><m:r><m:t>ab</m:t></m:r></m:e></m:groupChr>", r"\underbrace{ab}"),
+        ("<m:r><m:rPr><m:nor/></m:rPr><m:t>if x is odd</m:t></m:r>", r"\text{if x is odd}"),
         ("<m:unheard><m:r><m:t>kept</m:t></m:r></m:unheard>", "kept"),
     ],
 )  # fmt: skip
@@ -403,6 +405,44 @@ def test_a_document_with_a_password_is_opened_with_it_and_refused_without() -> N
         load_bytes(data, Path("a.docx"), name="a.docx", passwords=["wrong"])
     found = load_bytes(data, Path("a.docx"), name="a.docx", passwords=["wrong", "s3same"])
     assert found.text == "The vault opens at nine.\n"
+
+
+def rewritten(change: Callable[[str, bytes], tuple[str, bytes]]) -> LoadedDocument:
+    """A document of 60 lines whose parts were changed: (name, bytes) to (name, bytes)."""
+    import zipfile
+
+    document, before, after = Document(), io.BytesIO(), io.BytesIO()
+    for n in range(60):
+        document.add_paragraph(f"Line {n}.")
+    document.save(before)
+    with zipfile.ZipFile(before) as old, zipfile.ZipFile(after, "w") as new:
+        for name in old.namelist():
+            new.writestr(*change(name, old.read(name)))
+    return DocxLoader().load(Path("a.docx"), after.getvalue())
+
+
+def test_of_a_text_that_breaks_off_the_rest_is_read_with_a_warning() -> None:
+    found = rewritten(lambda name, data: (name, data[:3500] if name == "word/document.xml" else data))
+    assert "Line 3." in found.text
+    assert "Line 59." not in found.text
+    assert found.warnings == ("The file is damaged: its text ends early",)
+
+
+def test_parts_that_are_named_with_the_separators_of_windows_are_found() -> None:
+    found = rewritten(lambda name, data: (name.replace("/", "\\"), data))
+    assert "Line 59." in found.text
+    assert not found.warnings
+
+
+def test_a_relation_that_leads_nowhere_does_not_hide_the_text() -> None:
+    found = rewritten(
+        lambda name, data: (
+            (name, data.replace(b"word/document.xml", b"word/lost.xml"))
+            if name == "_rels/.rels"
+            else (name, data)
+        )
+    )
+    assert "Line 59." in found.text
 
 
 def test_an_archive_without_a_document_is_one_clear_sentence() -> None:
