@@ -14,6 +14,7 @@ _CODE = re.compile(r"(?:source ?code|code(?: ?block)?|html preformatted|preforma
 _CONTENTS = re.compile(r"(?:toc|verzeichnis|tm|tdc|sommario|inhopg) ?[1-9]", re.IGNORECASE)
 _MONOSPACED = re.compile(r"courier|consolas|mono\b|menlo|lucida console", re.I)
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
+_TITLES = frozenset(["title", "titel", "titre", "título", "titolo", "标题", "表題", "заголовок"])
 _MAX_INHERITANCE = 20
 _HEADING_CHARS = 200
 _LIST_LEVEL = re.compile(r"list (?:bullet|number|continue) ([2-9])", re.IGNORECASE)
@@ -101,13 +102,13 @@ def _style(style: etree._Element, raw: dict[str, etree._Element]) -> Style:
     return Style(
         names[0],
         level if level is None else min(max(level, 1), 6),
-        names[0].lower() in ("title", "titel", "titre", "título"),
+        any(name.lower() in _TITLES for name in names) and not level and "sub" not in names[0].lower(),
         bool(_CODE.fullmatch(names[0]))
         or (bool(fonts) and "code" in names[0].lower() and is_monospaced(fonts[0])),
         next((n for one in chain if (n := numbering_of(one.find(f"{W}pPr"))) is not None), None),
         int(match.group(1)) - 1 if (match := _LIST_LEVEL.match(names[0])) else 0,
         is_hidden(chain),
-        bool(_CONTENTS.fullmatch(names[0])),
+        bool(_CONTENTS.fullmatch(names[0])) or names[0].lower() == "toc heading",
         any(one.find(f"{W}pPr/{W}shd") is not None for one in chain),
     )
 

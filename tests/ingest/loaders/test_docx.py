@@ -320,6 +320,7 @@ def test_white_and_tiny_text_is_left_out_with_a_warning() -> None:
 def test_the_table_of_contents_is_not_read_twice() -> None:
     def build(d: Any) -> None:
         d.styles.add_style("toc 1", WD_STYLE_TYPE.PARAGRAPH)
+        d.add_paragraph("Contents", style="TOC Heading")
         d.add_paragraph("Leave ... 3", style="toc 1")
         d.add_heading("Leave", 1)
 
@@ -343,6 +344,37 @@ def test_a_page_put_into_the_text_is_read() -> None:
         d.element.body.insert(1, parse_xml(f'<w:altChunk {nsdecls("w", "r")} r:id="{key}"/>'))
 
     assert loaded(build).text == "Before.\n\n## Terms\n\nNet 30.\n"
+
+
+@pytest.mark.parametrize("kind", ["footnote", "endnote"])
+def test_notes_follow_the_paragraph_that_refers_to_them(kind: str) -> None:
+    def build(d: Any) -> None:
+        notes = f'<w:{kind} w:id="-1"><w:p/></w:{kind}><w:{kind} w:id="2"><w:p>{run("Net of tax.")}</w:p></w:{kind}>'
+        xml = f"<w:{kind}s {nsdecls('w')}>{notes}</w:{kind}s>"
+        with_part(d, f"/word/{kind}s.xml", f"{kind}s", "application/xml", xml)
+        reference = parse_xml(f'<w:r {nsdecls("w")}><w:{kind}Reference w:id="2"/></w:r>')
+        d.add_paragraph("Sales rose by 4%.")._p.append(reference)
+        d.add_paragraph("Costs fell.")
+
+    assert loaded(build).text == "Sales rose by 4%.\n\nNote 1: Net of tax.\n\nCosts fell.\n"
+
+
+def test_text_boxes_follow_the_paragraph_they_hang_on() -> None:
+    box = f"<w:txbxContent><w:p>{run('Mind the gap.')}</w:p></w:txbxContent>"
+    shown = (
+        f'<w:r><mc:AlternateContent><mc:Choice Requires="wps"><w:drawing>{box}</w:drawing></mc:Choice>'
+        f"<mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent></w:r>"
+    )
+    assert written(run("Platform 2") + shown).text == "Platform 2\n\nMind the gap.\n"
+
+
+def test_a_style_based_on_the_title_gives_the_title() -> None:
+    def build(d: Any) -> None:
+        d.styles.add_style("Cover", WD_STYLE_TYPE.PARAGRAPH).base_style = d.styles["Title"]
+        d.add_paragraph("Annual report", style="Cover")
+
+    found = loaded(build)
+    assert (found.text, found.title) == ("# Annual report\n", "Annual report")
 
 
 def test_diagrams_are_lists() -> None:
