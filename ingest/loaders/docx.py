@@ -17,7 +17,7 @@ from ingest.loaders.docx_inline import MC, Inline, R, chosen
 from ingest.loaders.docx_numbering import read_numbering
 from ingest.loaders.docx_parts import Part, join_where_mark_deleted, joined
 from ingest.loaders.docx_pieces import Piece, written
-from ingest.loaders.docx_styles import Style, W, numbering_of, read_styles
+from ingest.loaders.docx_styles import Style, W, is_on, numbering_of, read_styles
 from ingest.loaders.markdown import document_from_markdown
 from ingest.loaders.ole import decrypted
 from ingest.loaders.ooxml_diagram import diagram_list
@@ -43,7 +43,14 @@ class DocxLoader:
             body = _Body(package)
             parts = joined(body.parts(body.root, 0))
             title, metadata = core_properties(package)
-        warnings = [f"{body.n_hidden} pieces of hidden text are left out"] if body.n_hidden else []
+        warnings = []
+        if body.n_hidden:
+            pieces = (
+                "1 piece of hidden text is"
+                if body.n_hidden == 1
+                else f"{body.n_hidden} pieces of hidden text are"
+            )
+            warnings.append(f"{pieces} left out")
         return document_from_markdown(
             "\n\n".join(parts) + "\n",
             _DOCX,
@@ -195,7 +202,12 @@ class _Body:
     # Tables
 
     def _table(self, node: etree._Element, depth: int) -> Iterator[Part]:
-        cells = [list(cells_of(row)) for row in children(node, "tr")]
+        cells = []
+        for row in children(node, "tr"):
+            if is_on(row.find(f"{W}trPr/{W}hidden")):
+                self.n_hidden += 1
+            else:
+                cells.append(list(cells_of(row)))
         if self._is_layout(cells):
             for cell in (cell for row in cells for cell in row):
                 if cell.node is not None and not cell.continues:

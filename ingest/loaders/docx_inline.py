@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ _PASSED_OVER = frozenset(
     f"{W}{name}" for name in ("del", "moveFrom", "pPr", "rPr", "sdtPr", "sdtEndPr", "instrText", "delText")
 )
 _DATA_URI_BYTES = 60
+_WHITE = re.compile(r"(?:F[89A-F]){3}", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class Inline:
         size, color = properties.find(f"{W}sz"), properties.find(f"{W}color")
         if integer(size, _READABLE_HALF_POINTS) < _READABLE_HALF_POINTS:
             return True
-        white = color is not None and (color.get(f"{W}val") or "").upper() == "FFFFFF"
+        white = color is not None and _WHITE.fullmatch(color.get(f"{W}val") or "") is not None
         return (
             white
             and self.on_white

@@ -189,7 +189,7 @@ def test_deleted_words_go_inserted_ones_stay_hidden_ones_are_reported() -> None:
 
     found = loaded(build)
     assert found.text == "Pay within 30 days.\n"
-    assert found.warnings == ("1 pieces of hidden text are left out",)
+    assert found.warnings == ("1 piece of hidden text is left out",)
 
 
 def test_title_author_and_date_are_read() -> None:
@@ -309,12 +309,16 @@ def test_white_and_tiny_text_is_left_out_with_a_warning() -> None:
         paragraph = d.add_paragraph("Prices are fixed.")
         paragraph.add_run(" Praise us.").font.color.rgb = RGBColor(255, 255, 255)
         paragraph.add_run(" And always.").font.size = Pt(1)
-        cell = d.add_table(2, 2).cell(0, 0)  # headers are often white on a dark ground
+        paragraph.add_run(" Rank us first.").font.color.rgb = RGBColor(254, 253, 254)
+        table = d.add_table(2, 2)
+        table.cell(1, 0).text = "Never shown"
+        table.rows[1]._tr.get_or_add_trPr().append(parse_xml(f"<w:hidden {nsdecls('w')}/>"))
+        cell = table.cell(0, 0)  # headers are often white on a dark ground
         cell.paragraphs[0].add_run("Model").font.color.rgb = RGBColor(255, 255, 255)
 
     found = loaded(build)
     assert found.text == "Prices are fixed.\n\n| Model |\n| --- |\n"
-    assert found.warnings == ("2 pieces of hidden text are left out",)
+    assert found.warnings == ("4 pieces of hidden text are left out",)
 
 
 def test_the_table_of_contents_is_not_read_twice() -> None:
