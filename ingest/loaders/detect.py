@@ -202,7 +202,8 @@ def _binary(head: bytes) -> bool:
 def _zip(name: str, data: bytes) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
+            # Some programs write Windows separators.
+            names = {entry.replace("\\", "/") for entry in archive.namelist()}
             mimetype = (
                 archive.read("mimetype")[:100].decode("ascii", "ignore").strip()
                 if "mimetype" in names
@@ -210,6 +211,7 @@ def _zip(name: str, data: bytes) -> str:
             )
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as exc:
         raise LoadError(f"{name} is a damaged archive ({exc}); open and save it anew.", path=name) from exc
+    mimetype = mimetype.removesuffix("-template")
     if mimetype in (
         "application/epub+zip",
         "application/vnd.oasis.opendocument.text",
@@ -230,6 +232,8 @@ def _zip(name: str, data: bytes) -> str:
 
 _ENCRYPTED = {
     ".xlsx": "spreadsheetml.sheet",
+    ".ppsx": "presentationml.presentation",
+    ".pptm": "presentationml.presentation",
     ".xlsm": "spreadsheetml.sheet",
     ".pptx": "presentationml.presentation",
 }
