@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
-from rag.terms import Quantity, Terms
+from rag import measures
+from rag.terms import Terms
+from rag.values import Quantity
 
 AnswerType: TypeAlias = Literal["date", "number", "name", "place", "yes-no", "list", "reason", "any"]
 
@@ -32,8 +34,9 @@ _TIMES: Final = frozenset(
     ["second", "minute", "hour", "day", "week", "month", "quarter", "year", "clock", "millisecond"]
 )
 _MONEY: Final = frozenset(["usd", "eur", "gbp", "yen", "chf", "cent", "percent"])
+_ALIASES: Final = {"pound": "gbp"}
 _REASON = re.compile(
-    r"\b(?:because|due to|since|so that|in order to|therefore|as a result|caused?|the reason|weil|damit|deshalb|car)\b",
+    r"\b(?:because|due to|since|so that|in order to|therefore|as a result|caused?|found|the reason|weil|damit|deshalb|car)\b",
     re.I,
 )
 
@@ -103,6 +106,16 @@ def fits(question: str, text: str, terms: Terms, asked: Terms) -> float:
     if kind == "reason":
         return float(_REASON.search(text) is not None)
     return 0.0
+
+
+def means_unit_of(word: str, terms: Terms) -> bool:
+    """Whether a word of a question is the unit of a number there: "pounds" of GBP 5, "cost" of any money."""
+    if _PRICE.fullmatch(word):
+        return any(quantity.unit in _MONEY for quantity in terms.quantities)
+    unit = measures.UNITS.get(word)
+    return unit is not None and any(
+        quantity.unit in (unit, _ALIASES.get(unit)) for quantity in terms.quantities
+    )
 
 
 def says_nothing_new(terms: Terms, asked: Terms) -> bool:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from rag import lexicon
-from rag.agree import Support, clauses, contradicts, is_in, judge
+from rag.agree import Support, clauses, judge
 from rag.core.plain import plain
 from rag.core.types import AnswerSentence, Block, Citation, PackedSource, Verdict
+from rag.disagree import contradicts
 from rag.evidence import LEAD, Evidence, evidence_of, place_of, title_of, words_of
 from rag.markers import marker_numbers, strip_markers, with_markers
+from rag.stems import is_in
 from rag.terms import Terms, terms_of
 from rag.topic import another_one, off_topic
 

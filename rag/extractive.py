@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rag.agree import is_in
 from rag.asked import answer_type, parts_of, question_words
 from rag.core.plain import plain
 from rag.core.protocols import Embedder
@@ -14,6 +13,7 @@ from rag.core.types import PackedSource
 from rag.evidence import LEAD
 from rag.passages import Unit, opens_with_pronoun, units_of
 from rag.rank import MAX_CANDIDATES, Candidate, scored
+from rag.stems import is_in
 from rag.terms import terms_of
 
 MAX_SENTENCES: Final = 3
@@ -23,8 +23,12 @@ _TRIED = 12
 """Candidates that are looked at, best first."""
 _NEAR_BEST = 0.9
 """A further sentence must score at least this share of the best one …"""
+_ALIKE_COSINE = 0.1
+_FRAGMENT = 0.1
+"""Sentences of this penalty or more are added to no other."""
+_NEXT_CHARS = 40
 _NEW_SHARE = 0.35
-_NEAR_ENOUGH = 0.7
+_NEAR_ENOUGH = 0.8
 _NEAR_COSINE = 0.15
 _NEAR_COVERAGE = 0.4
 """… or bring this share of the question's weight that is not there yet, and be about as near as the best."""
@@ -58,7 +62,7 @@ def extract(
     ``holds``: whether a sentence with its marker would be shown; others are passed over."""
     kept: list[Candidate] = []
     for one in ranked:
-        if len(kept) == _TRIED:
+        if len(kept) == _TRIED or one.score < _NEAR_ENOUGH * ranked[0].score:
             break
         if holds(_shown(one)):
             kept.append(one)
@@ -90,7 +94,13 @@ def _added_to(
         gain = sum(weights.get(stem, 1.0) for stem in own - covered) / (sum(weights.values()) or 1.0)
         near = candidate.cosine >= best.cosine - _NEAR_COSINE and candidate.coverage >= _NEAR_COVERAGE
         adds = gain >= _NEW_SHARE and near and candidate.score >= _NEAR_ENOUGH * best.score
-        alike = many and candidate.score >= _NEAR_BEST * best.score and _neighbours(candidate, chosen)
+        alike = (
+            many
+            and candidate.score >= _NEAR_BEST * best.score
+            and candidate.cosine >= best.cosine - _ALIKE_COSINE
+            and candidate.penalty < _FRAGMENT
+            and _neighbours(candidate, chosen)
+        )
         if candidate.unit.kind == "row" and not own >= held:
             alike = False  # the row beside the one that was asked for
         if adds or alike:
@@ -175,6 +185,8 @@ def _shown(one: Candidate, *, in_list: bool = False) -> str:
     if one.unit.kind == "row":
         return f"\n- {one.text} {marker}"
     text = _plain_words(one.source, one.unit)
+    if text.endswith(":") and not in_list:
+        text = text[:-1] + "."  # what it introduces is not quoted
     if one.unit.kind != "item" or not LEAD.match(text):
         return f"{text} {marker}"
     return f"\n{text} {marker}" if in_list else f"{LEAD.sub('', text, count=1)} {marker}"
@@ -191,9 +203,13 @@ def _same(one: Candidate, other: Candidate) -> bool:
 
 def _neighbours(candidate: Candidate, chosen: Sequence[Candidate]) -> bool:
     return any(
-        candidate.source.number == other.source.number and abs(candidate.unit.start - other.unit.end) < 400
+        candidate.source.number == other.source.number and _gap(candidate.unit, other.unit) <= _NEXT_CHARS
         for other in chosen
     )
+
+
+def _gap(one: Unit, other: Unit) -> int:
+    return max(one.start - other.end, other.start - one.end)
 
 
 def _whole_list(best: Candidate, ranked: Sequence[Candidate], wanted: set[str]) -> list[Candidate]:

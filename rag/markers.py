@@ -34,11 +34,11 @@ def strip_markers(text: str) -> str:
 
 
 def with_markers(text: str, markers: Sequence[int]) -> str:
-    """Puts markers before the full stop: "… five days [1]." """
+    """Puts markers before the full stop, "… five days [1].", and behind a closing quotation mark."""
     if not markers:
         return text
     shown = "".join(f"[{number}]" for number in markers)
-    match = re.search(r"[.!?…:;]+[\"'”’»)*_]*$", text)
+    match = re.search(r"[.!?…:;]+[)*_]*$", text)
     at = match.start() if match else len(text)
     return f"{text[:at].rstrip()} {shown}{text[at:]}"
 

@@ -180,7 +180,7 @@ class _Reader:
             if match.group("bare") and _SAID_IN_FULL.search(value.rstrip()):
                 break
             name = match.group("bold") or match.group("colon") or match.group("bare")
-            fields.append(f"{name}: {' '.join(plain(value).split())}")
+            fields.append(f"{tables.in_words(name)}: {' '.join(plain(value).split())}")
             stop = after
         span = self._span(at, stop) if fields else (0, 0)
         if len(fields) < 2 or span[1] - span[0] > _MAX_RECORD_CHARS:

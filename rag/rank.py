@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rag.agree import is_in
-from rag.asked import answer_type, fits, says_nothing_new
+from rag.asked import answer_type, fits, means_unit_of, says_nothing_new
 from rag.core.errors import EmbedderError
 from rag.core.plain import plain
 from rag.core.protocols import Embedder, Vectors
 from rag.core.types import PackedSource
 from rag.guard.injected import is_order_to_the_model
 from rag.passages import Unit, units_of
+from rag.stems import is_in
 from rag.terms import Terms, terms_of
 
 MAX_CANDIDATES: Final = 40
@@ -30,10 +30,20 @@ _PASSAGE = 1.0
 _FITS = 0.15
 _COSINE = 1.5
 _NOTHING_NEW = 0.3
+_CODES = 0.5  # of the share of the question's codes that it or its surroundings have
 _FRAGMENT = 0.1
 _CODE = 0.25
 _LETTERHEAD = 0.4
+_POINTS_ELSEWHERE = 0.2
+_ONE_WORD = 0.3
 _SENTENCELIKE = re.compile(r"[.!?:;]|\w+\s+\w+\s+\w+")
+_WORD = re.compile(r"(?<![\w./\\])[^\W\d_]{2,}(?![\w/\\]|\.\w)")
+_GOES_ON = re.compile(r"(?:but|and|or|so|for example|instead|aber|und|oder|sondern)\b", re.IGNORECASE)
+_ELSEWHERE = re.compile(
+    r"\b(?:next|previous|following|last|later|that|this) (?:section|chapter|page)s?\b|\b(?:see|read) (?:also|more|about|before|later|below|above)\b"
+    r"|\b(?:mentioned|described|explained|shown|said|seen) (?:above|below|before|earlier|later)\b|^(?:see|siehe)\b",
+    re.IGNORECASE,
+)
 _ENDS = re.compile(r"[.!?…:;。！？][\"'”’»)*_]*$")
 _MAIL_FIELDS = re.compile(r"\b(?:From|Von): .*\b(?:To|Subject|Date|An|Betreff): ", re.DOTALL)
 
@@ -89,11 +99,14 @@ def scored(
         for stem, weight in weights.items():
             if is_in(stem, one.terms.stems):
                 own += weight
-            elif is_in(stem, one.around):
+            elif is_in(stem, one.around) or means_unit_of(wanted.words.get(stem, ""), one.terms):
                 lent += weight
         coverage = (own + _LENT * lent) / total
         fit = fits(question, one.text, one.terms, wanted)
         score = coverage + _FITS * fit - one.penalty
+        if wanted.identifiers:
+            named = wanted.identifiers & (one.terms.stems | one.terms.identifiers | one.around)
+            score += _CODES * len(named) / len(wanted.identifiers)
         score += _PASSAGE * one.source.score / top if top > 0 else 0.0
         if not is_yes_no and says_nothing_new(one.terms, wanted):
             score -= _NOTHING_NEW
@@ -116,6 +129,8 @@ def _read(source: PackedSource, heads: Mapping[int, str]) -> Iterator[Candidate]
         if unit.kind == "heading" or (unit.kind == "sentence" and not _SENTENCELIKE.search(shown)):
             short, previous = shown.strip(), frozenset()
             continue
+        if unit.kind in ("sentence", "item") and not _WORD.search(shown):
+            continue  # a path, a rule, an include
         if (unit.kind == "row" and (unit.start, unit.end) in headers) or is_order_to_the_model(shown):
             continue
         text = unit.said or " ".join(shown.split())
@@ -132,9 +147,11 @@ def _read(source: PackedSource, heads: Mapping[int, str]) -> Iterator[Candidate]
 
 def _penalty(unit: Unit, text: str, terms: Terms) -> float:
     n_words = len(terms.tokens)
-    penalty = 0.1 if n_words < 4 else 0.0
+    penalty = _ONE_WORD if n_words < 2 else 0.1 if n_words < 4 else 0.0
+    penalty += _POINTS_ELSEWHERE if unit.kind != "row" and _ELSEWHERE.search(text) else 0.0
     penalty += 0.1 * min(1.0, max(0, n_words - 45) / 60)
     penalty += 0.15 if text.endswith("?") else 0.0
+    penalty += _FRAGMENT if _GOES_ON.match(text) else 0.0
     penalty += 0.1 if text.endswith(":") else 0.0
     penalty += _FRAGMENT if unit.kind == "sentence" and not _ENDS.search(text) else 0.0
     penalty += _CODE if unit.kind == "code" else 0.0

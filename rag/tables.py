@@ -14,6 +14,7 @@ Span = tuple[int, int]
 _RULE_ROW = re.compile(r"[ \t]*\|?[ \t:|+=-]*-{2,}[ \t:|+=-]*$")
 _BORDER = re.compile(r"[ \t]*={2,}(?:[ \t]+={2,})+[ \t]*$")
 _GROUP = re.compile(r"={2,}")
+_SNAKE = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 _GAP = re.compile(r"(?<=\S)[ ]{2,}(?=\S)")
 _MIN_ALIGNED_ROWS = 3
 _HEAD_CHARS = 4000
@@ -148,8 +149,13 @@ def _said(names: Sequence[str], cells: Sequence[str]) -> str:
     if len(names) != len(cells):
         return "; ".join(cell for cell in cells if cell)
     return "; ".join(
-        f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell
+        f"{in_words(name)}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell
     )
+
+
+def in_words(name: str) -> str:
+    """A column's or field's name as a reader says it: "lead_time_days" is "lead time days"."""
+    return name.replace("_", " ") if _SNAKE.fullmatch(name) else name
 
 
 def _pipe_cells(row: str) -> list[str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from rag import lexicon
-from rag.agree import is_in
+from rag.stems import is_in
 from rag.terms import Terms
 
 _QUESTION_SHARE = 0.5

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.terms import Date, identifier_key, language_of, readings, terms_of
+from rag.terms import language_of, terms_of
+from rag.values import Date, identifier_key, readings
 
 
 def values(text: str) -> list[tuple[set[str], str]]:
