@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-from rag import cite, confidence, extractive, markers, pack, passages, prompt, rank, rewrite, tokens
+from rag import cite, confidence, extractive, markers, pack, passages, prompt, rank, rewrite
 from rag.asked import question_weights, question_words
 from rag.core.errors import ChatError, ContextOverflow
 from rag.core.protocols import ChatModel, ChunkIndex, Embedder, Retriever
@@ -31,6 +31,7 @@ from rag.core.types import (
     Retrieved,
     Scope,
     Sentence,
+    Switched,
     Usage,
     Verdict,
 )
@@ -40,6 +41,7 @@ from rag.core.types import (
 from rag.fit import Fitted, fit
 from rag.guard.question import checked_question
 from rag.guard.refusal import says_unknown
+from rag.llm import tokens
 from rag.offload import off_loop
 from rag.terms import terms_of
 
@@ -109,7 +111,7 @@ async def answer(
 
     if not abstains and parts.chat is not None:
         try:
-            _tell_what_did_not_fit(fitted, draft, settings)
+            _tell_what_did_not_fit(fitted, draft, parts.chat)
             async with aclosing(_generated(parts.chat, fitted.messages, settings, draft)) as sentences:
                 async for sentence in sentences:
                     yield sentence
@@ -169,18 +171,28 @@ def _fitted(
 
     if parts.chat is not None:
         counter = tokens.TiktokenCounter(parts.chat.name)
-        fitted = fit(asked, query, retrieval.hits, template, history, text_of, counter, settings)
+        fitted = fit(
+            asked,
+            query,
+            retrieval.hits,
+            template,
+            history,
+            text_of,
+            counter,
+            settings,
+            parts.chat.context_window,
+        )
         if fitted.messages or not retrieval.hits:
             return fitted
     packed = pack.pack(query, retrieval.hits, text_of, tokens.EstimatedCounter(), settings.context_tokens)
     return Fitted(packed, ())
 
 
-def _tell_what_did_not_fit(fitted: Fitted, draft: _Draft, settings: Settings) -> None:
+def _tell_what_did_not_fit(fitted: Fitted, draft: _Draft, chat: ChatModel) -> None:
     """Raises ``ContextOverflow`` where there is no prompt to send."""
     if not fitted.messages:
         raise ContextOverflow(
-            f"The question leaves no room for sources in the chat model's window of {settings.llm_context_tokens} tokens; "
+            f"The question leaves no room for sources in the chat model's window of {chat.context_window} tokens; "
             "shorten it, or raise llm_context_tokens.",
         )
     if fitted.n_turns_left_out:
@@ -251,7 +263,9 @@ async def _generated(
         async with aclosing(chat.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
                 if isinstance(event, Usage):
-                    draft.usage = event
+                    draft.usage += event
+                    continue
+                if isinstance(event, Switched):
                     continue
                 if isinstance(event, Delta):
                     written.append(event.text)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from rag import pack
 from rag.core.settings import Settings
 from rag.core.types import Hit, Message, PackedContext
+from rag.llm.tokens import TiktokenCounter, count_messages
 from rag.passages import heads
 from rag.prompt import PromptTemplate
-from rag.tokens import TiktokenCounter, count_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Fitted:
     """Oldest turns of the conversation that had to go."""
 
 
-def prompt_tokens(settings: Settings, counter: pack.Counter) -> int:
+def prompt_tokens(window: int, settings: Settings, counter: pack.Counter) -> int:
     """Tokens that a prompt may take in all: the window less the answer's reserve, less the counter's margin."""
-    return int((settings.llm_context_tokens - settings.answer_tokens) / (1 + counter.margin))
+    return int((window - settings.answer_tokens) / (1 + counter.margin))
 
 
 def fit(
@@ -40,10 +40,11 @@ def fit(
     text_of: Callable[[str], str],
     counter: TiktokenCounter,
     settings: Settings,
+    window: int,
 ) -> Fitted:
     """Sources are packed for ``query``; ``asked`` is what the model reads. Sources go before old turns: those
     give way while they would take the sources' half of the window."""
-    most = prompt_tokens(settings, counter)
+    most = prompt_tokens(window, settings, counter)
     wanted = min(settings.context_tokens, most // 2)
     kept = _latest(history, counter, most - wanted - _size(counter, template, asked, ()))
     n_fixed = _size(counter, template, asked, kept)

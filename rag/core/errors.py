@@ -25,6 +25,8 @@
         ├── ChatTimeout                 12    504
         ├── ChatRefused                 12    502   the server said no: a bad key, an unknown model …
         ├── ChatRateLimited             12    503
+        ├── ChatBusy                    12    503   our own queue is full, or the wait would be too long
+        ├── BudgetExceeded              12    429   the tenant's money for the day is spent
         ├── ChatProtocolError           12    502
         └── ContextOverflow             13    413
 
@@ -156,6 +158,16 @@ class ChatRefused(ChatError):
 
 class ChatRateLimited(ChatError):
     http_status, code = 503, "chat-rate-limited"
+
+
+class ChatBusy(ChatError):
+    """Field ``retry_after_s`` says when it is worth another try."""
+
+    http_status, code = 503, "chat-busy"
+
+
+class BudgetExceeded(ChatError):
+    http_status, code = 429, "budget-exceeded"
 
 
 class ChatProtocolError(ChatError):

@@ -135,13 +135,17 @@ class Reranker(Protocol):
 
 
 class ChatModel(Protocol):
-    """A chat model, or a wrapper around one: retry, queue, breaker … are all of this shape."""
+    """A chat model, or a wrapper around one: retry, queue, breaker … are all of this shape.
+
+    It belongs to one event loop: the first that it is used in."""
 
     name: str
     context_window: int
 
     def stream(self, request: ChatRequest) -> AsyncIterator[ChatEvent]:
-        """Deltas, then at most one Usage, then one Done. Raises ``ChatError`` and its subclasses."""
+        """Deltas, with ``Switched`` between them where another model takes over; ``Usage`` whenever something was
+        used up (they add up); one ``Done`` at the end. Raises ``ChatError`` and its subclasses. Closing the iterator
+        ends the request upstream."""
         ...
 
     async def close(self) -> None: ...

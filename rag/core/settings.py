@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from rag.core.chat_server import ChatServer
 from rag.core.errors import SettingsError
 
 
@@ -106,11 +107,96 @@ class Settings(BaseSettings):
         description="Its key; `OPENAI_API_KEY` is read too.",
     )
     llm_model: str = Field("gpt-4o-mini", description="Name of the chat model.")
-    llm_context_tokens: int = Field(
-        8192, ge=512, description="The chat model's window, in tokens: prompt and answer together."
+    llm_small_model: str | None = Field(
+        None, description="A cheaper model on the same server, for routine work and sure, short answers."
     )
-    llm_timeout_s: float = Field(60.0, gt=0, description="Most seconds a chat request may take.")
+    llm_api_key_file: Path | None = Field(
+        None, description="File with keys, one on each line, read anew when it changes."
+    )
+    llm_api_key_command: str | None = Field(
+        None, description="Command that prints keys, one on each line; run again when one is refused."
+    )
+    llm_context_tokens: int | None = Field(
+        None,
+        ge=512,
+        description="The chat model's window, in tokens: prompt and answer together; without it the table of models "
+        "says, and 8192 where that does not know it.",
+    )
+    llm_timeout_s: float = Field(
+        60.0, gt=0, description="Most seconds a chat request may take, all tries together."
+    )
     llm_temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature of the chat model.")
+    llm_attempts: int = Field(
+        5, ge=1, le=100, description="How often one question's chat request may be sent, fallbacks included."
+    )
+    llm_requests_per_minute: int | None = Field(
+        None, ge=1, description="The chat server's limit of requests."
+    )
+    llm_tokens_per_minute: int | None = Field(None, ge=1, description="The chat server's limit of tokens.")
+    llm_max_concurrency: int = Field(
+        32, ge=1, description="Most requests at once; fewer are sent where the server slows down or refuses."
+    )
+    llm_queue_length: int = Field(
+        1000, ge=0, description="Requests that may wait for the chat server; one more is told to come again."
+    )
+    llm_ca_file: Path | None = Field(
+        None, description="Certificates to trust instead of the usual ones, in PEM."
+    )
+    llm_proxy: str | None = Field(None, description="Proxy to the chat server (`http://host:port`).")
+    llm_servers: list[ChatServer] = Field(
+        [],
+        description="Chat servers in order of preference, as `[[llm_servers]]` tables; instead of `llm_base_url`.",
+    )
+    models_file: Path | None = Field(
+        None, description="TOML with windows, prices and encodings of further models."
+    )
+    route_strong_below: float = Field(
+        0.8, ge=0, le=1, description="The strong model answers where the confidence is below this,"
+    )
+    route_strong_chars: int = Field(300, ge=0, description="or the question is longer than this.")
+    budget_usd_per_day: float | None = Field(
+        None,
+        gt=0,
+        description="What a tenant may spend in a day (UTC); then answers are made of quoted sentences.",
+    )
+    budget_warn_share: float = Field(
+        0.8, gt=0, le=1, description="Share of the budget from which answers carry a warning."
+    )
+    answer_cache: bool = Field(True, description="Serve equal requests to the chat model from a cache.")
+    answer_cache_ttl_s: float = Field(86400.0, gt=0, description="How long a cached reply is good.")
+    answer_cache_mb: float = Field(64.0, gt=0, description="Largest size of the cache, in MB.")
+    semantic_cache: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Also serve the reply to a question at least this similar (cosine), if the same sources were "
+        "found.",
+    )
+    personal_data: Literal["auto", "mask", "send"] = Field(
+        "auto",
+        description="Replace personal data before it leaves: `auto` does so unless the chat server is on this machine.",
+    )
+    personal_names: bool = Field(
+        False, description="Replace names of persons too; needs the extra `footnote[names]`."
+    )
+    moderation: Literal["off", "rules", "endpoint", "model"] = Field(
+        "off", description="What looks at questions and answers: rules, the provider's endpoint, a model."
+    )
+    moderation_question: Literal["block", "flag", "pass"] = Field(
+        "block", description="What is done with a question that moderation objects to."
+    )
+    moderation_answer: Literal["block", "flag", "pass"] = Field("block", description="And with an answer.")
+    moderation_rules: Path | None = Field(None, description="File of regular expressions, one on each line.")
+    history_share: float = Field(
+        0.25, ge=0, le=0.9, description="Most of the window that earlier turns may take."
+    )
+    history_overflow: Literal["truncate", "summarize"] = Field(
+        "truncate", description="What is done with the oldest turns that do not fit."
+    )
+    rewrite: Literal["auto", "rule", "model"] = Field(
+        "auto",
+        description="What makes a follow-up question stand alone; `auto`: the chat model where there is one.",
+    )
     answer_tokens: int = Field(512, ge=16, description="Tokens kept free for the answer.")
     context_tokens: int = Field(
         3000, ge=64, description="Most tokens of sources in a prompt, even where the window would take more."
@@ -130,13 +216,36 @@ class Settings(BaseSettings):
     max_upload_mb: float = Field(50.0, gt=0, description="Largest upload over HTTP, in MB.")
     max_question_chars: int = Field(8000, ge=1, description="Longest question, in characters.")
 
+    def chat_servers(self) -> tuple[ChatServer, ...]:
+        """The chat servers in order of preference: those listed, or one or two models of ``llm_base_url``."""
+        if self.llm_servers or not self.llm_base_url:
+            return tuple(self.llm_servers)
+        strong = ChatServer(
+            base_url=self.llm_base_url,
+            model=self.llm_model,
+            api_key=self.llm_api_key,
+            api_key_file=self.llm_api_key_file,
+            api_key_command=self.llm_api_key_command,
+            context_tokens=self.llm_context_tokens,
+            requests_per_minute=self.llm_requests_per_minute,
+            tokens_per_minute=self.llm_tokens_per_minute,
+            max_concurrency=self.llm_max_concurrency,
+            queue_length=self.llm_queue_length,
+            ca_file=self.llm_ca_file,
+            proxy=self.llm_proxy,
+        )
+        if not self.llm_small_model:
+            return (strong,)
+        small = {"model": self.llm_small_model, "tier": "small", "context_tokens": None}
+        return (strong, strong.model_copy(update=small))
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.chunk_overlap_tokens * 2 > self.chunk_tokens:
             raise ValueError("chunk_overlap_tokens must be at most half of chunk_tokens")
         if self.embedder == "remote" and not self.embedder_base_url:
             raise ValueError("embedder = remote needs embedder_base_url")
-        if self.answer_tokens >= self.llm_context_tokens:
+        if self.llm_context_tokens is not None and self.answer_tokens >= self.llm_context_tokens:
             raise ValueError("answer_tokens must be smaller than llm_context_tokens")
         return self
 

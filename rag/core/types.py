@@ -199,17 +199,46 @@ class Message:
     content: str
 
 
+Priority: TypeAlias = Literal["interactive", "batch"]
+Purpose: TypeAlias = Literal["answer", "rewrite", "summary", "moderation"]
+
+
+@dataclass(slots=True)
+class Attempts:
+    """How many times a request may still be sent. Copies of a request share it, so every fallback draws on it."""
+
+    left: int = 6
+
+    def take(self) -> bool:
+        """Whether there was one left; it is used up then."""
+        if self.left <= 0:
+            return False
+        self.left -= 1
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     messages: tuple[Message, ...]
-    model: str
+    model: str = ""
+    """The layer that routes fills it in; a client sends its own model's name where it is empty."""
     temperature: float = 0.0
     max_tokens: int = 512
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    response_format: Mapping[str, object] | None = None
     timeout_s: float = 60.0
+    """For all of it: waiting in queues, every attempt, every fallback. Each layer passes on what is left."""
     extra: Mapping[str, object] = field(default_factory=dict)
+    """Further fields of the body, sent as they are."""
+    purpose: Purpose = "answer"
+    priority: Priority = "interactive"
+    tenant: str = "default"
+    trace_id: str = ""
+    signals: Mapping[str, float] = field(default_factory=dict)
+    """What routing may look at: ``confidence`` of the retrieval, ``question_chars``."""
+    attempts: Attempts = field(default_factory=Attempts, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +251,58 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    """Of the input, those that the server had in its cache."""
     estimated: bool = False
     """True when counted here because the server did not say."""
+    cost_usd: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.estimated or other.estimated,
+            self.cost_usd + other.cost_usd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Of one request to one server."""
+
+    queued_ms: float = 0.0
+    first_token_ms: float | None = None
+    """From sending to the first delta; None if there was none."""
+    total_ms: float = 0.0
+    output_tokens_per_s: float | None = None
+    """Between the first delta and the end, where that can be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """Another model goes on, because the one before failed."""
+
+    from_model: str
+    to_model: str
+    reason: str
+    """Code of the error: "chat-timeout"."""
+    resumed: bool
+    """It goes on behind deltas that were passed on already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     finish_reason: str | None
+    """What the server said ("stop", "length" …), or "interrupted": it broke off after the first delta and nobody
+    could go on."""
     model: str
+    timing: Timing = Timing()
+    route: str | None = None
+    """Why this model: "strong: confidence 0.41 is below 0.6"."""
+    cached: bool = False
 
 
-ChatEvent: TypeAlias = Delta | Usage | Done
+ChatEvent: TypeAlias = Delta | Usage | Switched | Done
 
 
 class Verdict(StrEnum):

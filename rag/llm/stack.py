@@ -17,6 +17,6 @@ def build_chat_model(settings: Settings) -> ChatModel | None:
         settings.llm_base_url,
         settings.llm_model,
         api_key=settings.llm_api_key.get_secret_value() if settings.llm_api_key else None,
-        context_window=settings.llm_context_tokens,
+        context_window=settings.llm_context_tokens or 8192,
     )
     return RetryingChatModel(model)

@@ -34,6 +34,8 @@ PROMISED = {
     "ChatTimeout": (12, 504),
     "ChatRefused": (12, 502),
     "ChatRateLimited": (12, 503),
+    "ChatBusy": (12, 503),
+    "BudgetExceeded": (12, 429),
     "ChatProtocolError": (12, 502),
     "ContextOverflow": (13, 413),
 }

@@ -14,8 +14,8 @@ from rag.answer import ABSTENTION, answer
 from rag.core.settings import Settings, load_settings
 from rag.core.types import Answer, AnswerEvent, Final, Message, Retrieved, Scope, Sentence, Verdict
 from rag.llm.stack import build_chat_model
+from rag.llm.tokens import TiktokenCounter, count_messages
 from rag.prompt import harmless
-from rag.tokens import TiktokenCounter, count_messages
 from rag.wiring import open_footnote
 from tests import llama_server
 from tests.rag.memory import TEXTS, parts

@@ -10,9 +10,9 @@ from rag.core.settings import Settings
 from rag.core.text import sentence_spans
 from rag.core.types import Chunk, Hit, Message, PackedContext
 from rag.fit import Fitted, fit
+from rag.llm.tokens import EstimatedCounter, TiktokenCounter, count_messages
 from rag.pack import pack
 from rag.prompt import load_prompt, parse_prompt
-from rag.tokens import EstimatedCounter, TiktokenCounter, count_messages
 from tests.rag.memory import source_of
 
 COUNTER = TiktokenCounter("gpt-4")
@@ -58,8 +58,8 @@ def fitted(
     window: int = 8192,
     template: object = TEMPLATE,
 ) -> Fitted:
-    chosen = Settings(llm_context_tokens=window, answer_tokens=128)
-    return fit(question, question, hits_of(texts), template, history, lambda key: texts[key.removeprefix("id-")], COUNTER, chosen)  # type: ignore[arg-type]  # fmt: skip
+    chosen = Settings(answer_tokens=128)
+    return fit(question, question, hits_of(texts), template, history, lambda key: texts[key.removeprefix("id-")], COUNTER, chosen, window)  # type: ignore[arg-type]  # fmt: skip
 
 
 @settings(max_examples=60)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.core.types import Message
-from rag.tokens import STAND_IN_MARGIN, EstimatedCounter, TiktokenCounter, count_messages, encoding_for
+from rag.llm.tokens import STAND_IN_MARGIN, EstimatedCounter, TiktokenCounter, count_messages, encoding_for
 
 
 def test_counts_as_cl100k_base_does() -> None:
@@ -48,5 +48,5 @@ def test_estimates_grow_with_the_text(one: str, other: str) -> None:
 
 
 def test_tiktoken_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, rag.answer, rag.tokens; sys.exit('tiktoken' in sys.modules or 'httpx' in sys.modules)"
+    code = "import sys, rag.answer, rag.llm.tokens; sys.exit('tiktoken' in sys.modules or 'httpx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
