@@ -151,9 +151,11 @@ class Settings(BaseSettings):
         None, description="TOML with windows, prices and encodings of further models."
     )
     route_strong_below: float = Field(
-        0.8, ge=0, le=1, description="The strong model answers where the confidence is below this,"
+        0.8, ge=0, le=1, description="The strong model answers where the confidence is below this."
     )
-    route_strong_chars: int = Field(300, ge=0, description="or the question is longer than this.")
+    route_strong_chars: int = Field(
+        300, ge=0, description="The strong model answers questions longer than this, in characters."
+    )
     budget_usd_per_day: float | None = Field(
         None,
         gt=0,
