@@ -24,13 +24,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.sets import SHARED, ingested
-from rag import confidence, load_settings, pack, passages, rewrite, tokens
+from rag import confidence, load_settings, pack, passages, rewrite
 from rag.asked import question_weights, question_words
 from rag.core.plain import plain
 from rag.core.protocols import Embedder, Vectors
 from rag.core.types import PackedSource
 from rag.eval.questions import Question, read_questions, same_source
 from rag.evidence import words_of
+from rag.llm.tokens import EstimatedCounter
 from rag.rank import rank
 from rag.retrieve.hybrid import HybridRetriever, Mode
 from rag.terms import terms_of
@@ -79,7 +80,7 @@ def rows(footnote: Footnote, questions: Sequence[Question], mode: Mode) -> list[
             query,
             retrieval.hits,
             lambda source_id: index.source_text(scope, source_id),
-            tokens.EstimatedCounter(),
+            EstimatedCounter(),
             settings.context_tokens,
         )
         asked = terms_of(query)
