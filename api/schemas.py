@@ -343,7 +343,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "unknown_markers": answer.unknown_markers,
         "notices": list(answer.notices),
         "dropped": plain(answer.dropped),
-        "usage": plain(answer.usage),
+        "usage": {name: value for name, value in plain(answer.usage).items() if name != "cost_usd"},
         "cost_usd": answer.cost_usd,
         "timings_ms": dict(answer.timings_ms),
         "trace_id": answer.trace_id,

@@ -33,6 +33,7 @@ FEATURES: Final = (
     "numbers_missing",
     "numbers_elsewhere",
     "codes_missing",
+    "codes_elsewhere",
     "about_a_sibling",
     "type_fits",
     "few_words",
@@ -47,6 +48,7 @@ LEXICAL_FEATURES: Final = (
     "numbers_missing",
     "numbers_elsewhere",
     "codes_missing",
+    "codes_elsewhere",
     "about_a_sibling",
     "type_fits",
     "few_words",
@@ -85,7 +87,7 @@ def features(
     )
     there = frozenset().union(*passages.values())
     here = passages[top.source.number] | top.around if top else frozenset()
-    numbers = {next(iter(quantity.readings)) for quantity in asked.quantities} | asked.identifiers
+    numbers = {next(iter(quantity.readings)) for quantity in asked.quantities}
     known = {source.number: _numbers(source) for source in sources}
     known_here = known[top.source.number] | _numbers_in(top.heading) if top else frozenset()
     near = lacking(top.terms.stems | top.around) if top else list(weights)
@@ -103,6 +105,7 @@ def features(
         "numbers_missing": _share(numbers - frozenset().union(*known.values()), numbers),
         "numbers_elsewhere": _share(numbers - known_here, numbers),
         "codes_missing": _share(asked.identifiers - there, asked.identifiers),
+        "codes_elsewhere": _share(asked.identifiers - here, asked.identifiers),
         "about_a_sibling": float(another_one(asked.identifiers, here) is not None),
         "type_fits": float(answer_type(question) in ("any", "yes-no", "list") or bool(top and top.fits_type)),
         "few_words": float(len(weights) <= 2),
@@ -114,7 +117,9 @@ def _share(some: Collection[str], of: Collection[str]) -> float:
 
 
 def _stems(source: PackedSource) -> frozenset[str]:
-    return terms_of(source.text).stems | terms_of(title_of(source)).stems
+    return frozenset().union(
+        *(one.stems | one.identifiers for one in map(terms_of, (source.text, title_of(source))))
+    )
 
 
 def _numbers(source: PackedSource) -> frozenset[str]:
@@ -122,7 +127,7 @@ def _numbers(source: PackedSource) -> frozenset[str]:
 
 
 def _numbers_in(text: str) -> frozenset[str]:
-    """Every reading of its numbers, and its codes."""
+    """Every reading of its numbers, and its codes: "4.3" is in "v4.3"."""
     terms = terms_of(text)
     return terms.identifiers.union(*(quantity.readings for quantity in terms.quantities))
 

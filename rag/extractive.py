@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rag import lexicon
 from rag.asked import answer_type, parts_of, question_words
 from rag.core.plain import plain
 from rag.core.protocols import Embedder
@@ -37,6 +38,7 @@ _PART_ENOUGH = 0.45
 _FOREIGN = 0.4
 """Of the weight of a word that another part of the question says."""
 _SAME = 0.8
+_TELLING_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def extract(
     for one in ranked:
         if len(kept) == _TRIED or one.score < _NEAR_ENOUGH * ranked[0].score:
             break
-        if holds(_shown(one)):
+        if _says_something(one) and holds(_shown(one)):
             kept.append(one)
     if not kept:
         return Extract((), ())
@@ -125,7 +127,9 @@ def _by_part(
     for part, vector in zip(parts, vectors, strict=True):
         own = set(question_words(terms_of(part)))
         shared = {stem: weight * (1.0 if stem in own else _FOREIGN) for stem, weight in weights.items()}
-        again = (one for one in scored(ranked, part, shared, vector) if holds(_shown(one)))
+        again = (
+            one for one in scored(ranked, part, shared, vector) if _says_something(one) and holds(_shown(one))
+        )
         best = next(again, None)
         if best is None:
             continue
@@ -171,12 +175,22 @@ def _needed(source: PackedSource, unit: Unit, heads: Mapping[int, str]) -> list[
         return [
             piece
             for piece in pieces[:at]
-            if (piece.start, piece.end) == unit.intro and piece.kind == "sentence"
+            if (piece.start, piece.end) == unit.intro and piece.kind == "sentence" and _tells(source, piece)
         ]
     follows = unit.kind == "sentence" and at > 0 and pieces[at - 1].kind == "sentence"
     if follows and opens_with_pronoun(plain(source.text[unit.start : unit.end])):
         return [pieces[at - 1]]
     return []
+
+
+def _tells(source: PackedSource, intro: Unit) -> bool:
+    """Whether an introduction says more than "For example:"."""
+    terms = terms_of(_plain_words(source, intro))
+    return sum(terms.words[stem] not in lexicon.DISCOURSE for stem in terms.content) >= _TELLING_WORDS
+
+
+def _says_something(one: Candidate) -> bool:
+    return len(one.terms.tokens) > 1 or bool(one.terms.quantities)
 
 
 def _shown(one: Candidate, *, in_list: bool = False) -> str:

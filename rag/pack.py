@@ -24,6 +24,8 @@ _DUPLICATE_SHARE = 0.9
 _SMALL_TOKENS = 60
 """Passages shorter than this count as this long, or headings alone would have the best value per token."""
 _MIN_CUT_TOKENS = 40
+_MAX_LIST_CHARS = 800
+"""Of a list that is brought in with its introduction."""
 
 
 Shingle: TypeAlias = tuple[str, ...]
@@ -101,13 +103,23 @@ def _merged(hits: Sequence[Hit], text_of: Callable[[str], str]) -> list[_Passage
             else:
                 runs.append([hit])
         for run in runs:
-            start, end = run[0].chunk.start, max(hit.chunk.end for hit in run)
+            start, end = run[0].chunk.start, _end_of(run, text)
             passages.append(_Passage(run[0].source, text[start:end], start, end, tuple(run), text))
     return sorted(passages, key=lambda passage: -passage.best.score)
 
 
+def _end_of(run: Sequence[Hit], text: str) -> int:
+    """Where the run ends; if that is in an introduction, "You need:", the list that it introduces belongs to it."""
+    end = max(hit.chunk.end for hit in run)
+    if not text[:end].rstrip().endswith(":"):
+        return end
+    after = units(text[end : end + _MAX_LIST_CHARS])
+    n_items = next((n for n, unit in enumerate(after) if unit.kind != "item"), len(after))
+    return end + after[n_items - 1].end if n_items else end
+
+
 def _follows(run: Sequence[Hit], hit: Hit, text: str) -> bool:
-    end = max(one.chunk.end for one in run)
+    end = _end_of(run, text)
     if hit.chunk.start <= end:
         return True
     if any(one.chunk.ordinal + 1 == hit.chunk.ordinal for one in run):

@@ -22,7 +22,7 @@ from rag.passages import Unit, units_of
 from rag.stems import is_in
 from rag.terms import Terms, terms_of
 
-MAX_CANDIDATES: Final = 40
+MAX_CANDIDATES: Final = 24
 """Sentences that the encoder reads at most."""
 # Weights of the score; settled on sentences of SQuAD's and the sample corpus' questions that hold the answer.
 _LENT = 0.65  # of a word that only the surroundings say
