@@ -36,10 +36,12 @@ def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
         if footnote is not None:
             app.state.footnote = footnote
             yield
+            await footnote.aclose()
             return
         with await run_in_threadpool(open_footnote, settings, create=True) as opened:
             app.state.footnote = opened
             yield
+            await opened.aclose()
 
     app = FastAPI(
         title="Footnote",

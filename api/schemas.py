@@ -210,6 +210,13 @@ class UsageOut(BaseModel):
     estimated: bool
 
 
+class SwitchedOut(BaseModel):
+    from_model: str
+    to_model: str
+    reason: str = Field(description="Code of the error.")
+    resumed: bool = Field(description="In the middle of the answer.")
+
+
 class AnswerOut(BaseModel):
     answer: str
     abstained: bool
@@ -230,6 +237,13 @@ class AnswerOut(BaseModel):
     chat_error: str | None = Field(
         description="Code of the chat model's error, where the answer does without it or stops early."
     )
+    model: str | None = Field(description="The chat model that wrote it.")
+    route: str | None = Field(description="Why that model.")
+    switched: list[SwitchedOut] = Field(description="Models that failed on the way, and what took over.")
+    truncated: bool = Field(description="It ends early.")
+    cached: bool = Field(description="The chat model's reply came from the cache.")
+    flags: list[str] = Field(description="What moderation objected to.")
+    injected_instructions: int = Field(description="Orders to a model that the sources hold; passed over.")
 
 
 class DocumentOut(BaseModel):
@@ -349,6 +363,13 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "trace_id": answer.trace_id,
         "prompt_version": answer.prompt_version,
         "chat_error": answer.chat_error,
+        "model": answer.model,
+        "route": answer.route,
+        "switched": plain(answer.switched),
+        "truncated": answer.truncated,
+        "cached": answer.cached,
+        "flags": list(answer.flags),
+        "injected_instructions": answer.injected_instructions,
     }
 
 

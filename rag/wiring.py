@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+from weakref import WeakKeyDictionary
 
 from ingest.store.chunk_index import StoreIndex
 from ingest.store.store import Store
 from rag.core.reports import DoctorReport, OnSyncEvent, SourceInfo, StoreStatus, SyncReport
 from rag.core.settings import Settings
-from rag.core.types import Answer, AnswerEvent, Document, Filters, Final, Message, Retrieval, Scope
+from rag.core.types import Answer, AnswerEvent, Document, Filters, Final, Message, Priority, Retrieval, Scope
 
 if TYPE_CHECKING:
     from ingest.context import IngestContext
     from ingest.store.catalog import IndexRow
     from rag.answer import AnswerParts
-    from rag.core.protocols import Embedder
+    from rag.core.protocols import ChatModel, Embedder
+    from rag.loop import LoopThread
     from rag.retrieve.hybrid import HybridRetriever
 
 TENANT = "default"
@@ -41,6 +44,10 @@ class Footnote:
         self.settings = settings
         self.store = store
         self._writing = threading.Lock()
+        self._building = threading.Lock()
+        self._chat_models: WeakKeyDictionary[asyncio.AbstractEventLoop, ChatModel | None] = (
+            WeakKeyDictionary()
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +56,17 @@ class Footnote:
         self.close()
 
     def close(self) -> None:
+        """Ends what is under way. A loop that used ``stream`` calls ``aclose`` first."""
+        if "_loop" in vars(self):
+            self._loop.run(self.aclose())
+            self._loop.close()
         self.store.close()
+
+    async def aclose(self) -> None:
+        """Closes the connections that belong to the running loop."""
+        chat = self._chat_models.pop(asyncio.get_running_loop(), None)
+        if chat is not None:
+            await chat.close()
 
     # Writing
 
@@ -161,31 +178,45 @@ class Footnote:
         filters: Filters | None = None,
         kb: str | None = None,
         history: tuple[Message, ...] = (),
+        priority: Priority = "interactive",
     ) -> Answer:
-        """The answer with its citations. Not for use inside a running event loop: there, use ``stream``."""
+        """The answer with its citations. From inside an event loop use ``stream``, which does not block it."""
 
         async def last() -> Answer:
             answer: Answer | None = None
-            async for event in self.stream(question, filters=filters, kb=kb, history=history):
+            events = self.stream(question, filters=filters, kb=kb, history=history, priority=priority)
+            async for event in events:
                 if isinstance(event, Final):
                     answer = event.answer
             assert answer is not None, "the flow ends with Final"
             return answer
 
-        return asyncio.run(last())
+        return self._loop.run(last())
 
-    def stream(
+    async def stream(
         self,
         question: str,
         *,
         filters: Filters | None = None,
         kb: str | None = None,
         history: tuple[Message, ...] = (),
-    ) -> AsyncIterator[AnswerEvent]:
-        """``Retrieved``, then each verified ``Sentence`` as it is ready, then ``Final``."""
+        priority: Priority = "interactive",
+        trace_id: str = "",
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """``Retrieved``, then each verified ``Sentence`` as it is ready, then ``Final``. Close it to stop early."""
         from rag.answer import answer
 
-        return answer(question, self.scope(kb, filters), self.answer_parts, history=history)
+        asked = answer(
+            question,
+            self.scope(kb, filters),
+            self.answer_parts(asyncio.get_running_loop()),
+            history=history,
+            priority=priority,
+            trace_id=trace_id,
+        )
+        async with aclosing(asked) as events:
+            async for event in events:
+                yield event
 
     # Looking
 
@@ -241,18 +272,31 @@ class Footnote:
         reranker = load_reranker(settings.reranker, settings.rerank_top) if settings.reranker else None
         return HybridRetriever(self.index, self.embedder, candidates=settings.candidates, reranker=reranker)
 
-    @cached_property
-    def answer_parts(self) -> AnswerParts:
+    def answer_parts(self, loop: asyncio.AbstractEventLoop) -> AnswerParts:
+        """What answers are made with; the chat model belongs to the loop."""
         from rag.answer import AnswerParts
-        from rag.llm.stack import build_chat_model
 
         return AnswerParts(
             settings=self.settings,
             retriever=self.retriever,
             index=self.index,
             embedder=self.embedder,
-            chat=build_chat_model(self.settings),
+            chat=self._chat_model(loop),
         )
+
+    def _chat_model(self, loop: asyncio.AbstractEventLoop) -> ChatModel | None:
+        from rag.llm.stack import build_chat_model
+
+        with self._building:
+            if loop not in self._chat_models:
+                self._chat_models[loop] = build_chat_model(self.settings)
+            return self._chat_models[loop]
+
+    @cached_property
+    def _loop(self) -> LoopThread:
+        from rag.loop import LoopThread
+
+        return LoopThread()
 
     def _ingest_context(
         self, kb: str | None, on_event: OnSyncEvent | None, stop: threading.Event | None

@@ -373,6 +373,20 @@ class Answer:
     prompt_version: str | None = None
     chat_error: str | None = None
     """Code of the chat model's error ("chat-unreachable") where the answer does without it or stops early."""
+    model: str | None = None
+    """The chat model that wrote it, as its server names it."""
+    route: str | None = None
+    """Why that model: "strong: confidence 0.41 is below 0.8"."""
+    switched: tuple[Switched, ...] = ()
+    """Models that failed on the way, and what took over."""
+    truncated: bool = False
+    """It ends early: the server broke off, or the answer's tokens were used up."""
+    cached: bool = False
+    """The chat model's reply came from the cache."""
+    flags: tuple[str, ...] = ()
+    """What moderation objected to, as "question: violence"."""
+    injected_instructions: int = 0
+    """Sentences in the sources that give orders to a model; they are no evidence."""
 
 
 @dataclass(frozen=True, slots=True)
