@@ -41,7 +41,7 @@ _PASSWORD: Final = re.compile(
     re.IGNORECASE,
 )
 _BEARER: Final = re.compile(r"\b(?:Bearer|Basic|Token)[ \t]+([A-Za-z0-9._~+/=-]{16,})")
-_IN_URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,64}:([^\s/@\"'<>]{3,128})@")
+_IN_URL: Final = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,64}:([^\s/@\"'<>\[\]]{3,128})@")
 _RANDOM_BITS: Final = 3.0
 """Entropy of a character: words have less, a random string of 16 has more."""
 _JUMPS: Final = 3
