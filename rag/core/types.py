@@ -230,6 +230,8 @@ class ChatRequest:
     response_format: Mapping[str, object] | None = None
     timeout_s: float = 60.0
     """For all of it: waiting in queues, every attempt, every fallback. Each layer passes on what is left."""
+    patience: float = 1.0
+    """Share of the time left when it is sent that may pass before the first delta; less where others can be asked."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Further fields of the body, sent as they are."""
     purpose: Purpose = "answer"

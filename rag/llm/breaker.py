@@ -1,0 +1,116 @@
+"""A circuit breaker for each server (Nygard 2007, "Release It!"): who keeps failing is left alone for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, Literal
+
+from rag.core.errors import ChatError, ChatProtocolError, ChatTimeout, ChatUnreachable
+from rag.core.protocols import ChatModel
+from rag.core.types import ChatEvent, ChatRequest, Delta
+from rag.llm.meter import Meter, NoMeter
+
+State = Literal["closed", "half-open", "open"]
+
+_WINDOW_S: Final = 60.0
+_MIN_CALLS: Final = 6
+_FAILED_SHARE: Final = 0.5
+_IN_A_ROW: Final = 4
+_FIRST_COOL_DOWN_S: Final = 2.0
+_LONGEST_COOL_DOWN_S: Final = 60.0
+_STATES: Final[dict[State, int]] = {"closed": 0, "half-open": 1, "open": 2}
+
+
+class Breaker:
+    """Closed: everything passes. Open: nothing does, for a cool-down that doubles each time. Half-open: one request
+    is let through, and decides. It has no timer; time is looked at when somebody asks."""
+
+    def __init__(self, server: str, meter: Meter | None = None) -> None:
+        self.server, self._meter = server, meter or NoMeter()
+        self.state: State = "closed"
+        self._calls: deque[tuple[float, bool]] = deque()
+        self._in_a_row = 0
+        self._n_opened = 0
+        self._open_until = 0.0
+        self._probing = False
+
+    def enter(self, now: float) -> None:
+        """Before a request. Raises ``ChatUnreachable`` while it is open."""
+        if self.state == "open" and now >= self._open_until:
+            self._become("half-open")
+        if self.state == "open" or (self.state == "half-open" and self._probing):
+            wait_s = max(0.1, self._open_until - now)
+            raise ChatUnreachable(
+                f"The chat server at {self.server} has failed several times and is left alone for {wait_s:.1f} s; "
+                "try again then.",
+                base_url=self.server,
+                retry_after_s=wait_s,
+                breaker_open=True,
+            )
+        if self.state == "half-open":
+            self._probing = True
+
+    def leave(self, now: float, *, failed: bool | None) -> None:
+        """After a request; None where it says nothing of the server (the reader went away)."""
+        was_probe, self._probing = self._probing and self.state == "half-open", False
+        if failed is None:
+            return
+        self._calls.append((now, failed))
+        while self._calls[0][0] < now - _WINDOW_S:
+            self._calls.popleft()
+        self._in_a_row = self._in_a_row + 1 if failed else 0
+        if was_probe and not failed:
+            self._calls.clear()
+            self._n_opened = 0
+            self._become("closed")
+        elif was_probe or (self.state == "closed" and self._keeps_failing()):
+            self._n_opened += 1
+            cool_down_s = min(_LONGEST_COOL_DOWN_S, _FIRST_COOL_DOWN_S * 2 ** (self._n_opened - 1))
+            self._open_until = now + cool_down_s
+            self._become("open")
+
+    def _keeps_failing(self) -> bool:
+        n_failed = sum(failed for _, failed in self._calls)
+        often = len(self._calls) >= _MIN_CALLS and n_failed >= _FAILED_SHARE * len(self._calls)
+        return self._in_a_row >= _IN_A_ROW or often
+
+    def _become(self, state: State) -> None:
+        self.state = state
+        self._meter.gauge("chat_breaker_state", _STATES[state], server=self.server)
+
+
+class BreakingChatModel:
+    """Asks the breaker before each request. A reply that has begun well counts as one, whatever the reader does."""
+
+    def __init__(self, inner: ChatModel, breaker: Breaker) -> None:
+        self._inner, self._breaker = inner, breaker
+        self.name, self.context_window = inner.name, inner.context_window
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        now = asyncio.get_running_loop().time
+        self._breaker.enter(now())
+        failed: bool | None = None
+        try:
+            async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if isinstance(event, Delta):
+                        failed = False
+                    yield event
+            failed = False
+        except ChatError as exc:
+            failed = _blames_the_server(exc)
+            raise
+        finally:
+            self._breaker.leave(now(), failed=failed)
+
+
+def _blames_the_server(error: ChatError) -> bool | None:
+    if isinstance(error, ChatUnreachable | ChatTimeout | ChatProtocolError):
+        return True
+    return None if "status" not in error.fields else False

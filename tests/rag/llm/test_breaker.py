@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rag.core.errors import ChatError, ChatRateLimited, ChatUnreachable
+from rag.core.types import ChatRequest, Message
+from rag.llm.breaker import Breaker, BreakingChatModel
+from tests.rag.llm.scripted import ScriptedModel, collected, text_of
+from tests.virtual_time import run_virtual
+
+REQUEST = ChatRequest((Message("user", "hello"),))
+
+
+async def ask(model: BreakingChatModel) -> str:
+    try:
+        return text_of(await collected(model.stream(REQUEST)))
+    except ChatError as exc:
+        return "open" if exc.fields.get("breaker_open") else exc.code
+
+
+def test_it_opens_when_a_server_keeps_failing_and_closes_when_a_probe_succeeds() -> None:
+    async def main() -> None:
+        inner = ScriptedModel([[ChatUnreachable("down")]] * 4 + [["up"]])
+        breaker = Breaker("http://here")
+        model = BreakingChatModel(inner, breaker)
+        assert [await ask(model) for _ in range(6)] == ["chat-unreachable"] * 4 + ["open"] * 2
+        assert len(inner.requests) == 4
+        await asyncio.sleep(2.1)
+        assert await ask(model) == "up"
+        assert breaker.state == "closed"
+        assert await ask(model) == "up"
+
+    run_virtual(main())
+
+
+def test_a_failed_probe_opens_it_for_twice_as_long() -> None:
+    async def main() -> None:
+        model = BreakingChatModel(ScriptedModel([[ChatUnreachable("down")]]), Breaker("http://here"))
+        for _ in range(4):
+            await ask(model)
+        await asyncio.sleep(2.1)
+        assert await ask(model) == "chat-unreachable"
+        await asyncio.sleep(2.1)
+        assert await ask(model) == "open"
+        await asyncio.sleep(2.0)
+        assert await ask(model) == "chat-unreachable"
+
+    run_virtual(main())
+
+
+def test_half_open_lets_one_request_through() -> None:
+    async def main() -> None:
+        inner = ScriptedModel([[ChatUnreachable("down")]] * 4 + [[1.0, "up"]])
+        model = BreakingChatModel(inner, Breaker("http://here"))
+        for _ in range(4):
+            await ask(model)
+        await asyncio.sleep(2.1)
+        assert sorted(await asyncio.gather(*(ask(model) for _ in range(5)))) == ["open"] * 4 + ["up"]
+
+    run_virtual(main())
+
+
+def test_a_share_of_failures_opens_it_too() -> None:
+    async def main() -> None:
+        scripts = [["fine"], [ChatUnreachable("down")]] * 3
+        model = BreakingChatModel(ScriptedModel(scripts), Breaker("http://here"))
+        assert [await ask(model) for _ in range(7)][-1] == "open"
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("error", [ChatRateLimited("slow down", status=429)])
+def test_a_server_that_is_only_busy_is_not_broken(error: ChatError) -> None:
+    async def main() -> None:
+        model = BreakingChatModel(ScriptedModel([[error]]), Breaker("http://here"))
+        assert {await ask(model) for _ in range(10)} == {error.code}
+
+    run_virtual(main())
+
+
+def test_a_probe_whose_reader_goes_away_lets_the_next_one_in() -> None:
+    async def main() -> None:
+        inner = ScriptedModel([[ChatUnreachable("down")]] * 4 + [[5.0, "late"], ["up"]])
+        model = BreakingChatModel(inner, Breaker("http://here"))
+        for _ in range(4):
+            await ask(model)
+        await asyncio.sleep(2.1)
+        leaving = asyncio.create_task(ask(model))
+        await asyncio.sleep(1)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        assert await ask(model) == "up"
+
+    run_virtual(main())
+
+
+def test_models_of_one_server_share_it() -> None:
+    async def main() -> None:
+        breaker = Breaker("http://here")
+        large = BreakingChatModel(ScriptedModel([[ChatUnreachable("down")]]), breaker)
+        small = BreakingChatModel(ScriptedModel([["fine"]]), breaker)
+        for _ in range(4):
+            await ask(large)
+        assert await ask(small) == "open"
+
+    run_virtual(main())
