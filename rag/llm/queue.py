@@ -33,6 +33,9 @@ class TokenForecast:
         n_output = min(float(request.max_tokens), mean + _CAUTION * math.sqrt(variance))
         return math.ceil(self._raw_input(request) * self._input_ratio + n_output)
 
+    def most_tokens(self, request: ChatRequest) -> int:
+        return math.ceil(self._raw_input(request) * self._input_ratio) + request.max_tokens
+
     def learn(self, request: ChatRequest, usage: Usage) -> None:
         if usage.input_tokens:
             ratio = usage.input_tokens / self._raw_input(request)
@@ -65,6 +68,7 @@ class QueuedChatModel:
         deadline = now() + request.timeout_s
         slot = await self._scheduler.acquire(
             self._forecast.tokens(request),
+            most_tokens=self._forecast.most_tokens(request),
             priority=request.priority,
             tenant=request.tenant,
             deadline=deadline,

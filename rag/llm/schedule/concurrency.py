@@ -11,10 +11,10 @@ from typing import Final
 _FIRST: Final = 4.0
 _BACK_OFF: Final = 0.7
 _EASE_OFF: Final = 0.9
-_SLOWER: Final = 2.0
+_SLOWER: Final = 1.6
 """Times the best first token: the server has begun to queue."""
 _NOTICEABLE_S: Final = 0.05
-_FORGETS: Final = 0.002
+_FORGETS: Final = 0.0001
 """The best time drifts up by this share with each reply, for servers that have become slower for good."""
 _SMOOTH: Final = 0.3
 
@@ -35,8 +35,8 @@ class AdaptiveLimit:
     def succeeded(self, now: float, sent_at: float, in_flight: int, first_token_s: float | None) -> None:
         """``in_flight``: with this one. A limit that is not used up does not grow."""
         if first_token_s is not None and self._is_slower(first_token_s):
+            self._shrink(now, sent_at, _BACK_OFF if self._starts_slowly else _EASE_OFF)
             self._starts_slowly = False
-            self._shrink(now, sent_at, _EASE_OFF)
         elif in_flight >= self.whole:
             self.value = min(
                 float(self.most), self.value + (1.0 if self._starts_slowly else 1.0 / self.value)

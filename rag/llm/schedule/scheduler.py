@@ -21,6 +21,7 @@ _REST_S: Final = 1.0
 _LONGEST_REST_S: Final = 30.0
 _SHORTEST_RETRY_S: Final = 1.0
 _NOTICEABLE_SHARE: Final = 0.02
+_ENOUGH_SIGNS: Final = 2
 
 
 class RateLimits(Protocol):
@@ -37,6 +38,7 @@ class Slot:
     """A request under way."""
 
     n_tokens: int
+    most_tokens: int
     sent_at: float
     waited_s: float
     is_open: bool = True
@@ -58,6 +60,9 @@ class Scheduler:
         self.server, self.queue_length, self._meter = server, queue_length, meter or NoMeter()
         self.requests = SlidingWindow(requests_per_minute)
         self.tokens = SlidingWindow(tokens_per_minute)
+        self.most = SlidingWindow(tokens_per_minute)
+        """Tokens again, as a server counts that charges every request for all it might take."""
+        self._n_charged_most = 0
         self.pace = Pace(requests_per_minute)
         self.concurrency = AdaptiveLimit(max_concurrency)
         self.in_flight = 0
@@ -74,18 +79,20 @@ class Scheduler:
         self,
         n_tokens: int,
         *,
+        most_tokens: int | None = None,
         priority: Priority = "interactive",
         tenant: str = "default",
         deadline: float = math.inf,
     ) -> Slot:
-        """Waits for its turn. Raises ``ChatBusy`` at once where the line is full or would take beyond the deadline
+        """Waits for its turn. ``n_tokens``: what the request will take; ``most_tokens``: what it might. Raises ``ChatBusy`` at once where the line is full or would take beyond the deadline
         (loop time), and when the deadline comes while it waits."""
         loop = self._loop = asyncio.get_running_loop()
         arrived_at = loop.time()
-        if not len(self._line) and self._wait_s(arrived_at, n_tokens) <= 0:
-            return self._start(arrived_at, n_tokens, arrived_at)
+        most_tokens = max(n_tokens, most_tokens or 0)
+        if not len(self._line) and self._wait_s(arrived_at, n_tokens, most_tokens) <= 0:
+            return self._start(arrived_at, n_tokens, most_tokens, arrived_at)
         self._check_it_can_wait(arrived_at, priority, deadline)
-        waiter = Waiter(n_tokens, priority, tenant, deadline, loop.create_future(), arrived_at)
+        waiter = Waiter(n_tokens, most_tokens, priority, tenant, deadline, loop.create_future(), arrived_at)
         self._line.add(waiter)
         if deadline < math.inf:
             waiter.expiry = loop.call_at(deadline, self._expire, waiter)
@@ -96,6 +103,7 @@ class Scheduler:
             if waiter.granted.done() and not waiter.granted.cancelled() and not waiter.granted.exception():
                 self.in_flight -= 1  # granted and cancelled in one turn of the loop: nothing was sent
                 self.tokens.settle(loop.time(), n_tokens, 0)
+                self.most.settle(loop.time(), most_tokens, 0)
             else:
                 self._line.remove(waiter)
             self._pump()
@@ -103,7 +111,7 @@ class Scheduler:
         finally:
             if waiter.expiry is not None:
                 waiter.expiry.cancel()
-        return Slot(n_tokens, loop.time(), loop.time() - arrived_at)
+        return Slot(n_tokens, most_tokens, loop.time(), loop.time() - arrived_at)
 
     def release(
         self,
@@ -121,10 +129,12 @@ class Scheduler:
         if succeeded:
             self.concurrency.succeeded(now, slot.sent_at, self.in_flight, first_token_s)
             self.requests.accepted()
-            self.tokens.accepted()
+            self._charged.accepted()
             self._n_refusals = 0
         self.in_flight -= 1
         self.tokens.settle(now, slot.n_tokens, slot.n_tokens if n_tokens is None else n_tokens)
+        # A request of which nothing was taken was refused, and is charged by nobody.
+        self.most.settle(now, slot.most_tokens, 0 if n_tokens == 0 else slot.most_tokens)
         self._pump()
 
     # What the server says
@@ -137,9 +147,19 @@ class Scheduler:
             self._n_refusals += 1
             rest_s = min(_LONGEST_REST_S, _REST_S * 2 ** (self._n_refusals - 1))
             self._rest_until = now + (rest_s if retry_after_s is None else retry_after_s)
+            if self._seems_to_charge_most(now, slot):
+                self._n_charged_most += 1
+                return
             self.pace.refused()
             self.requests.refused()
-            self.tokens.refused()
+            self._charged.refused()
+
+    def _seems_to_charge_most(self, now: float, slot: Slot) -> bool:
+        """Some servers count a prompt with its max_tokens when it comes, and never give back what was not used. It
+        shows when one refuses what would have been too much then, and only then."""
+        if self.most.limit is None or self._charged is self.most:
+            return False
+        return self.most.left(now) < 0 and self.requests.left(now) > 0 and self.tokens.left(now) > 0
 
     def overloaded(self, slot: Slot) -> None:
         """The server failed in a way that too many requests at once may be the reason of."""
@@ -156,6 +176,7 @@ class Scheduler:
         ):
             if window.limit is None and limit:
                 window.limit = float(limit)
+                self.most.limit = self.tokens.limit
             if remaining is None or window.limit is None:
                 continue
             used_by_others = window.left(now) - remaining
@@ -167,23 +188,30 @@ class Scheduler:
 
     # Who may go
 
+    @property
+    def _charged(self) -> SlidingWindow:
+        return self.most if self._n_charged_most >= _ENOUGH_SIGNS else self.tokens
+
     def _now(self) -> float:
         return (self._loop or asyncio.get_running_loop()).time()
 
-    def _wait_s(self, now: float, n_tokens: int) -> float:
+    def _wait_s(self, now: float, n_tokens: int, most_tokens: int) -> float:
         """Seconds until a request may be sent; ``inf`` until another one ends."""
         if self.in_flight >= self.concurrency.whole:
             return math.inf
-        rates_s = (self.requests.wait_s(now, 1), self.tokens.wait_s(now, n_tokens), self.pace.wait_s(now))
+        charged = self._charged
+        tokens_s = charged.wait_s(now, most_tokens if charged is self.most else n_tokens)
+        rates_s = (self.requests.wait_s(now, 1), tokens_s, self.pace.wait_s(now))
         return max(0.0, self._rest_until - now, *rates_s)
 
-    def _start(self, now: float, n_tokens: int, arrived_at: float) -> Slot:
+    def _start(self, now: float, n_tokens: int, most_tokens: int, arrived_at: float) -> Slot:
         self.in_flight += 1
         self.requests.take(now, 1)
         self.tokens.reserve(n_tokens)
+        self.most.reserve(most_tokens)
         self.pace.take(now)
         self._granted.append(now)
-        return Slot(n_tokens, now, now - arrived_at)
+        return Slot(n_tokens, most_tokens, now, now - arrived_at)
 
     def _pump(self) -> None:
         """Lets as many go as may, and comes back when the next one may."""
@@ -194,13 +222,13 @@ class Scheduler:
             self._timer = None
         now = self._loop.time()
         while (first := self._line.first()) is not None:
-            wait_s = self._wait_s(now, first.n_tokens)
+            wait_s = self._wait_s(now, first.n_tokens, first.most_tokens)
             if wait_s > 1e-9:
                 if wait_s < math.inf:
                     self._timer = self._loop.call_later(wait_s, self._pump)
                 break
             self._line.remove(first)
-            self._start(now, first.n_tokens, first.arrived_at)
+            self._start(now, first.n_tokens, first.most_tokens, first.arrived_at)
             if not first.granted.done():
                 first.granted.set_result(None)
             self._meter.time("chat_queue_wait_s", now - first.arrived_at, priority=first.priority)

@@ -19,6 +19,7 @@ PRIORITIES: Final[tuple[Priority, ...]] = ("interactive", "batch")
 @dataclass(slots=True, eq=False)
 class Waiter:
     n_tokens: int
+    most_tokens: int
     priority: Priority
     tenant: str
     deadline: float
