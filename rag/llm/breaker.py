@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from rag.core.errors import ChatError, ChatProtocolError, ChatTimeout, ChatUnreachable
 from rag.core.protocols import ChatModel
 from rag.core.types import ChatEvent, ChatRequest, Delta
 from rag.llm.meter import Meter, NoMeter
 
-State = Literal["closed", "half-open", "open"]
+State: TypeAlias = Literal["closed", "half-open", "open"]
 
 _WINDOW_S: Final = 60.0
 _MIN_CALLS: Final = 6
@@ -37,11 +37,13 @@ class Breaker:
         self._open_until = 0.0
         self._probing = False
 
-    def enter(self, now: float) -> None:
-        """Before a request. Raises ``ChatUnreachable`` while it is open."""
+    def enter(self, now: float) -> bool:
+        """Before a request: whether it is the probe. Raises ``ChatUnreachable`` while it is open."""
         if self.state == "open" and now >= self._open_until:
             self._become("half-open")
-        if self.state == "open" or (self.state == "half-open" and self._probing):
+        if self.state == "closed":
+            return False
+        if self.state == "open" or self._probing:
             wait_s = max(0.1, self._open_until - now)
             raise ChatUnreachable(
                 f"The chat server at {self.server} has failed several times and is left alone for {wait_s:.1f} s; "
@@ -50,32 +52,43 @@ class Breaker:
                 retry_after_s=wait_s,
                 breaker_open=True,
             )
-        if self.state == "half-open":
-            self._probing = True
+        self._probing = True
+        return True
 
-    def leave(self, now: float, *, failed: bool | None) -> None:
-        """After a request; None where it says nothing of the server (the reader went away)."""
-        was_probe, self._probing = self._probing and self.state == "half-open", False
+    def leave(self, now: float, *, is_probe: bool, failed: bool | None) -> None:
+        """After a request; ``failed`` is None where it says nothing of the server (the reader went away)."""
+        if is_probe:
+            self._probing = False
         if failed is None:
             return
-        self._calls.append((now, failed))
-        while self._calls[0][0] < now - _WINDOW_S:
-            self._calls.popleft()
-        self._in_a_row = self._in_a_row + 1 if failed else 0
-        if was_probe and not failed:
-            self._calls.clear()
-            self._n_opened = 0
-            self._become("closed")
-        elif was_probe or (self.state == "closed" and self._keeps_failing()):
-            self._n_opened += 1
-            cool_down_s = min(_LONGEST_COOL_DOWN_S, _FIRST_COOL_DOWN_S * 2 ** (self._n_opened - 1))
-            self._open_until = now + cool_down_s
-            self._become("open")
+        if is_probe:
+            if failed:
+                self._open(now)
+            else:
+                self._close()
+        elif self.state == "closed":  # what was sent before it opened says nothing of the server now
+            self._calls.append((now, failed))
+            while self._calls[0][0] < now - _WINDOW_S:
+                self._calls.popleft()
+            self._in_a_row = self._in_a_row + 1 if failed else 0
+            if failed and self._keeps_failing():
+                self._open(now)
 
     def _keeps_failing(self) -> bool:
         n_failed = sum(failed for _, failed in self._calls)
         often = len(self._calls) >= _MIN_CALLS and n_failed >= _FAILED_SHARE * len(self._calls)
         return self._in_a_row >= _IN_A_ROW or often
+
+    def _open(self, now: float) -> None:
+        cool_down_s = min(_LONGEST_COOL_DOWN_S, _FIRST_COOL_DOWN_S * 2 ** min(self._n_opened, 10))
+        self._n_opened += 1
+        self._open_until = now + cool_down_s
+        self._become("open")
+
+    def _close(self) -> None:
+        self._calls.clear()
+        self._in_a_row = self._n_opened = 0
+        self._become("closed")
 
     def _become(self, state: State) -> None:
         self.state = state
@@ -94,7 +107,7 @@ class BreakingChatModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         now = asyncio.get_running_loop().time
-        self._breaker.enter(now())
+        is_probe = self._breaker.enter(now())
         failed: bool | None = None
         try:
             async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
@@ -107,10 +120,11 @@ class BreakingChatModel:
             failed = _blames_the_server(exc)
             raise
         finally:
-            self._breaker.leave(now(), failed=failed)
+            self._breaker.leave(now(), is_probe=is_probe, failed=failed)
 
 
 def _blames_the_server(error: ChatError) -> bool | None:
+    """None for what never reached it: our own queue, budget or window."""
     if isinstance(error, ChatUnreachable | ChatTimeout | ChatProtocolError):
         return True
     return None if "status" not in error.fields else False

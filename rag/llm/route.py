@@ -10,12 +10,15 @@ from typing import Final
 
 from rag.core.errors import BudgetExceeded, ChatError, ContextOverflow, SettingsError
 from rag.core.protocols import ChatModel
-from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Switched, Usage
+from rag.core.types import Attempts, ChatEvent, ChatRequest, Delta, Done, Switched, Usage
 from rag.llm.meter import Meter, NoMeter
 from rag.llm.resume import Seam, continued
-from rag.llm.routing import Rule, Tier, routed
+from rag.llm.routing import Route, Rule, Tier, routed
 
 _MIN_LEFT_S: Final = 0.05
+_PATIENCE: Final = 0.6
+"""Share of the time left that a silent model gets while another one can be asked."""
+_STARTS_OVER: Final = "starts-over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,52 +49,50 @@ class RoutedChatModel:
         now = asyncio.get_running_loop().time
         deadline = now() + request.timeout_s
         route = routed(request, self._rule)
-        order = sorted(self._candidates, key=lambda one: one.tier != route.tier)
+        waiting = sorted(self._candidates, key=lambda one: one.tier != route.tier)
         written: list[str] = []
         errors: list[ChatError] = []
-        for n, one in enumerate(order):
-            model = one.model
-            more = n + 1 < len(order)
+        while True:
+            one, *waiting = waiting
+            share = Attempts(_share(request.attempts.left, 1 + len(waiting)))
+            request.attempts.left -= share.left
             asked = replace(
                 continued(request, "".join(written)) if written else request,
-                model=model.name,
+                model=one.model.name,
                 timeout_s=deadline - now(),
-                patience=0.6 if more else request.patience,
+                patience=min(request.patience, _PATIENCE) if waiting else request.patience,
+                attempts=share,
             )
-            seam = Seam("".join(written)) if written else None
+            seam = Seam("".join(written), known=_text(request)) if written else None
+            reason = _STARTS_OVER
             try:
-                async with aclosing(self._joined(model, asked, seam)) as events:
+                async with aclosing(self._joined(one.model, asked, seam)) as events:
                     async for event in events:
-                        match event:
-                            case Delta():
-                                written.append(event.text)
-                                yield event
-                            case Done():
-                                reason = (
-                                    route.reason if one.tier == route.tier else f"{one.tier}: {route.reason}"
-                                )
-                                yield replace(event, route=event.route or reason)
-                                return
-                            case _:
-                                yield event
-                error: ChatError | None = None
+                        if isinstance(event, Delta):
+                            written.append(event.text)
+                        elif isinstance(event, Done):
+                            yield replace(event, route=_why(route, one.tier))
+                            return
+                        yield event
             except ChatError as exc:
-                error = exc
                 errors.append(exc)
+                reason = exc.code
                 if isinstance(spent := exc.fields.get("usage"), Usage):
                     yield spent
-            goes_on = more and now() + _MIN_LEFT_S < deadline and request.attempts.left > 0
-            if error is not None and not written and isinstance(error, BudgetExceeded):
+                if isinstance(exc, BudgetExceeded):
+                    waiting = []
+                elif isinstance(exc, ContextOverflow):
+                    window = one.model.context_window
+                    waiting = [other for other in waiting if other.model.context_window > window]
+            finally:
+                request.attempts.left += share.left
+            if not waiting or not request.attempts.left or deadline - now() < _MIN_LEFT_S:
                 break
-            if not goes_on:
-                break
-            to = order[n + 1].model.name
             self._meter.count("chat_fallbacks", rung="resumed" if written else "next-model")
-            yield Switched(model.name, to, error.code if error else "starts-over", resumed=bool(written))
-        if written:
-            yield Done("interrupted", order[n].model.name, route=route.reason)
-            return
-        raise _told(errors)
+            yield Switched(one.model.name, waiting[0].model.name, reason, resumed=bool(written))
+        if not written:
+            raise _told(errors)
+        yield Done("interrupted", one.model.name, route=_why(route, one.tier))
 
     async def _joined(
         self, model: ChatModel, request: ChatRequest, seam: Seam | None
@@ -111,11 +112,26 @@ class RoutedChatModel:
                     yield event
 
 
+def _share(n_attempts: int, n_models: int) -> int:
+    """The next model's share of the attempts: the others must not be left without."""
+    return -(-n_attempts // n_models)
+
+
+def _why(route: Route, tier: Tier) -> str:
+    return route.reason if tier == route.tier else f"{tier} instead of {route.reason}"
+
+
+def _text(request: ChatRequest) -> str:
+    return "\n".join(message.content for message in request.messages)
+
+
 def _told(errors: Sequence[ChatError]) -> ChatError:
     """The first model's error: it is the one that the user chose. An overflow tells least, where others failed too."""
     first = next((one for one in errors if not isinstance(one, ContextOverflow)), errors[0])
+    fields = {name: value for name, value in first.fields.items() if name != "usage"}  # told already
     if len(errors) == 1:
-        return first
-    others = len(errors) - 1
-    others_text = f"{others} other chat model{'s' * (others > 1)} failed too."
-    return type(first)(f"{first.message} ({others_text})", **{**first.fields, "n_failed": len(errors)})
+        return type(first)(first.message, **fields)
+    n_others = len(errors) - 1
+    others = f"{n_others} other chat model{'s' * (n_others > 1)}"
+    message = f"{first.message.rstrip('.')} ({others} failed too)."
+    return type(first)(message, **fields, n_failed=len(errors))
