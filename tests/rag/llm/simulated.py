@@ -57,7 +57,9 @@ class LimitedServer:
     says_when: bool = True
     name: str = "limited"
     context_window: int = 128_000
+    started: list[ChatRequest] = field(default_factory=list)
     served: list[tuple[float, ChatRequest, int]] = field(default_factory=list)
+    """When it ended, what was asked, how many tokens it took."""
     n_refused: int = 0
     n_now: int = 0
     most_at_once: int = 0
@@ -81,6 +83,7 @@ class LimitedServer:
             self.n_refused += 1
             fields = {"retry_after_s": 1.0} if self.says_when else {}
             raise ChatRateLimited("Too many requests.", status=429, **fields)
+        self.started.append(request)
         self.requests.take(now(), 1)
         self.tokens.take(now(), charge)
         self.n_now += 1
