@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,7 +88,7 @@ def test_however_it_is_cut_into_pieces_the_joint_is_the_same(
     written: str, rest: str, cuts: list[int]
 ) -> None:
     at = sorted({0, len(rest), *(cut for cut in cuts if cut < len(rest))})
-    pieces = [rest[start:end] for start, end in zip(at, at[1:], strict=False)]
+    pieces = [rest[start:end] for start, end in itertools.pairwise(at)]
     assert joined(written, *pieces) == joined(written, *rest)
 
 
