@@ -237,6 +237,8 @@ class ChatRequest:
     purpose: Purpose = "answer"
     priority: Priority = "interactive"
     tenant: str = "default"
+    key: str = ""
+    """Label of the caller's key, for the ledger; never the key itself."""
     trace_id: str = ""
     signals: Mapping[str, float] = field(default_factory=dict)
     """What routing may look at: ``confidence`` of the retrieval, ``question_chars``."""

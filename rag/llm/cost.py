@@ -1,0 +1,126 @@
+"""What each request costs: told with its usage, written to the ledger, kept within the budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rag.core.errors import BudgetExceeded, ChatError
+from rag.core.protocols import ChatModel
+from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Usage
+from rag.llm.ledger import Ledger
+from rag.llm.meter import Meter, NoMeter
+from rag.llm.models import ModelInfo
+from rag.llm.tokens import TiktokenCounter, count_messages
+
+_TYPICAL_OUTPUT_SHARE: Final = 0.5
+"""Of max_tokens, for money that is set aside while a request is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    usd_per_day: float | None = None
+
+
+class CostedChatModel:
+    """Prices what the server says was used. Where it says nothing, or the stream breaks off or is closed, it is
+    counted here, so that nothing that was paid for goes missing. Raises ``BudgetExceeded`` before sending."""
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        info: ModelInfo,
+        *,
+        ledger: Ledger | None = None,
+        budget: Budget = Budget(),
+        meter: Meter | None = None,
+    ) -> None:
+        self._inner, self._info, self._ledger, self._budget = inner, info, ledger, budget
+        self._meter = meter or NoMeter()
+        self.name, self.context_window = inner.name, inner.context_window
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        held_usd = self._hold(request)
+        now = asyncio.get_running_loop().time
+        began, outcome = now(), "closed"
+        written: list[str] = []
+        told: Usage | None = None
+        settled = False
+        try:
+            async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    match event:
+                        case Usage():
+                            told = event if told is None else told + event
+                            continue
+                        case Delta():
+                            if not written:
+                                self._meter.time("chat_first_token_s", now() - began, model=self.name)
+                            written.append(event.text)
+                        case Done():
+                            outcome, settled = "ok", True
+                            yield self._settle(request, told, written)
+                    yield event
+        except ChatError as exc:
+            outcome = exc.code
+            if written or told is not None:
+                settled = True
+                exc.fields["usage"] = self._settle(request, told, written)
+            raise
+        finally:
+            if not settled and (written or told is not None):
+                self._settle(request, told, written)  # the reader went away
+            if held_usd and self._ledger is not None:
+                self._ledger.hold(request.tenant, -held_usd)
+            self._meter.count("chat_requests", model=self.name, outcome=outcome)
+            self._meter.time("chat_latency_s", now() - began, model=self.name)
+
+    def _settle(self, request: ChatRequest, told: Usage | None, written: list[str]) -> Usage:
+        usage = told if told is not None and told.input_tokens else self._counted(request, written)
+        usage = replace(usage, cost_usd=self._info.cost_usd(usage))
+        for kind, n_tokens in (
+            ("input", usage.input_tokens),
+            ("output", usage.output_tokens),
+            ("cached", usage.cached_tokens),
+        ):
+            self._meter.count("chat_tokens", n_tokens, model=self.name, kind=kind)
+        self._meter.count("chat_cost_usd", usage.cost_usd, model=self.name, tenant=request.tenant)
+        if self._ledger is not None:
+            self._ledger.record(
+                usage, tenant=request.tenant, key=request.key, model=self.name, purpose=request.purpose
+            )
+        return usage
+
+    def _counted(self, request: ChatRequest, written: list[str]) -> Usage:
+        counter = TiktokenCounter(self.name)
+        n_output = counter.count("".join(written))
+        return Usage(count_messages(counter, request.messages), n_output, estimated=True)
+
+    def _hold(self, request: ChatRequest) -> float:
+        """Sets aside what the request will cost, so that many at once cannot overdraw together."""
+        most_usd = self._budget.usd_per_day
+        if most_usd is None or self._ledger is None:
+            return 0.0
+        spent_usd = self._ledger.spent_today_usd(request.tenant)
+        if spent_usd >= most_usd:
+            tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(
+                days=1
+            )
+            raise BudgetExceeded(
+                f"The budget of ${most_usd:g} for today is spent (${spent_usd:.4f}); the chat model answers again from "
+                "midnight UTC, or raise budget_usd_per_day.",
+                tenant=request.tenant,
+                retry_after_s=(tomorrow - datetime.now(UTC)).total_seconds(),
+            )
+        n_input = sum(len(message.content) for message in request.messages) // 4
+        n_output = int(request.max_tokens * _TYPICAL_OUTPUT_SHARE)
+        cost_usd = self._info.cost_usd(Usage(n_input, n_output))
+        self._ledger.hold(request.tenant, cost_usd)
+        return cost_usd

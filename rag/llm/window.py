@@ -1,0 +1,52 @@
+"""The window is an invariant: what does not fit is not sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from rag.core.errors import ContextOverflow
+from rag.core.protocols import ChatModel
+from rag.core.types import ChatEvent, ChatRequest
+from rag.llm.tokens import TiktokenCounter, count_messages
+
+_MIN_OUTPUT_TOKENS: Final = 16
+
+
+class WindowedChatModel:
+    """Counts each prompt as it will be sent. Lowers ``max_tokens`` to what is left of the window, and raises
+    ``ContextOverflow`` where that is too little for an answer."""
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        *,
+        max_output_tokens: int | None = None,
+        counter: TiktokenCounter | None = None,
+    ) -> None:
+        self._inner, self._most_output = inner, max_output_tokens
+        self.name, self.context_window = inner.name, inner.context_window
+        self._counter = counter or TiktokenCounter(inner.name)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        n_prompt = self.prompt_tokens(request)
+        left = self.context_window - n_prompt
+        if left < min(_MIN_OUTPUT_TOKENS, request.max_tokens):
+            raise ContextOverflow(
+                f"The prompt of some {n_prompt} tokens does not fit the window of {self.context_window} of the chat "
+                f"model {self.name}; shorten it, or set llm_context_tokens to the model's window.",
+                model=self.name,
+            )
+        most = min(request.max_tokens, left, self._most_output or request.max_tokens)
+        async with aclosing(self._inner.stream(replace(request, max_tokens=most))) as events:  # type: ignore[type-var]
+            async for event in events:
+                yield event
+
+    def prompt_tokens(self, request: ChatRequest) -> int:
+        """What the prompt takes at most, the counter's margin included."""
+        return int(count_messages(self._counter, request.messages) * (1 + self._counter.margin)) + 1
