@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from rag.core.errors import ChatError
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Usage
+from rag.llm.meter import COUNTERS, GAUGES, TIMES_S
 
 Step = str | float | ChatError | Usage | Done
 """A delta, seconds to wait, an error to raise, or an event."""
@@ -61,3 +63,22 @@ async def collected(events: AsyncGenerator[ChatEvent, None]) -> list[ChatEvent]:
 
 def text_of(events: Sequence[ChatEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+@dataclass
+class CountingMeter:
+    """Counts by name and the labels' values; the last value of each gauge."""
+
+    counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    gauges: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def count(self, name: str, value: float = 1, **labels: str) -> None:
+        assert set(labels) == set(COUNTERS[name])
+        self.counts[(name, *labels.values())] += int(value)
+
+    def time(self, name: str, seconds: float, **labels: str) -> None:
+        assert set(labels) == set(TIMES_S[name])
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        assert set(labels) == set(GAUGES[name])
+        self.gauges[(name, *labels.values())] = value

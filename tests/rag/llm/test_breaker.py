@@ -4,10 +4,18 @@ import asyncio
 
 import pytest
 
-from rag.core.errors import ChatError, ChatRateLimited, ChatUnreachable
+from rag.core.errors import (
+    BudgetExceeded,
+    ChatBusy,
+    ChatError,
+    ChatRateLimited,
+    ChatRefused,
+    ChatUnreachable,
+    ContextOverflow,
+)
 from rag.core.types import ChatRequest, Message
 from rag.llm.breaker import Breaker, BreakingChatModel
-from tests.rag.llm.scripted import ScriptedModel, collected, text_of
+from tests.rag.llm.scripted import CountingMeter, ScriptedModel, Step, collected, text_of
 from tests.virtual_time import run_virtual
 
 REQUEST = ChatRequest((Message("user", "hello"),))
@@ -104,5 +112,73 @@ def test_models_of_one_server_share_it() -> None:
         for _ in range(4):
             await ask(large)
         assert await ask(small) == "open"
+
+    run_virtual(main())
+
+
+def test_a_request_from_before_it_opened_does_not_decide_for_the_probe() -> None:
+    async def main() -> None:
+        down: list[Step] = [ChatUnreachable("down")]
+        inner = ScriptedModel([[2.3, "old"], *[down] * 4, [2.0, "up"], ["fine"]])
+        breaker = Breaker("http://here")
+        model = BreakingChatModel(inner, breaker)
+        old = asyncio.create_task(ask(model))
+        await asyncio.sleep(0)
+        for _ in range(4):
+            await ask(model)
+        await asyncio.sleep(2.1)
+        probe = asyncio.create_task(ask(model))
+        assert await old == "old"
+        assert breaker.state == "half-open"
+        assert await ask(model) == "open"
+        assert await probe == "up"
+        assert breaker.state == "closed"
+
+    run_virtual(main())
+
+
+def test_failures_long_ago_do_not_open_it() -> None:
+    async def main() -> None:
+        down: list[Step] = [ChatUnreachable("down")]
+        model = BreakingChatModel(ScriptedModel([down, ["fine"]] * 20), Breaker("http://here"))
+        for _ in range(10):
+            assert await ask(model) == "chat-unreachable"
+            assert await ask(model) == "fine"
+            await asyncio.sleep(40)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ChatBusy("our queue is full"),
+        BudgetExceeded("spent"),
+        ContextOverflow("too long"),
+        ChatRefused("bad key", status=401),
+    ],
+)
+def test_what_is_not_the_servers_fault_does_not_open_it(error: ChatError) -> None:
+    async def main() -> None:
+        model = BreakingChatModel(ScriptedModel([[error]]), Breaker("http://here"))
+        assert {await ask(model) for _ in range(10)} == {error.code}
+
+    run_virtual(main())
+
+
+def test_its_state_is_a_gauge_and_its_error_says_when_to_come_again() -> None:
+    async def main() -> None:
+        meter = CountingMeter()
+        inner = ScriptedModel([[ChatUnreachable("down")]] * 4 + [["up"]])
+        model = BreakingChatModel(inner, Breaker("http://here", meter))
+        for _ in range(4):
+            await ask(model)
+        assert meter.gauges == {("chat_breaker_state", "http://here"): 2}
+        with pytest.raises(ChatUnreachable, match="try again") as caught:
+            await collected(model.stream(REQUEST))
+        assert 0 < caught.value.fields["retry_after_s"] <= 2
+        await asyncio.sleep(2.1)
+        await ask(model)
+        assert meter.gauges == {("chat_breaker_state", "http://here"): 0}
 
     run_virtual(main())

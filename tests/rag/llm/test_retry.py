@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,9 @@ from rag.core.errors import (
     ChatUnreachable,
     ContextOverflow,
 )
-from rag.core.types import Attempts, ChatRequest, Message
+from rag.core.types import Attempts, ChatRequest, Message, Usage
 from rag.llm.retry import RetryingChatModel
-from tests.rag.llm.scripted import ScriptedModel, collected, text_of
+from tests.rag.llm.scripted import CountingMeter, ScriptedModel, collected, text_of
 from tests.virtual_time import run_virtual
 
 
@@ -65,10 +66,53 @@ def test_a_server_that_names_a_time_is_asked_then() -> None:
     assert asked(model, request())[1] == pytest.approx(7.0)
 
 
-def test_a_time_beyond_the_deadline_is_not_waited_for() -> None:
-    model = ScriptedModel([[ChatRateLimited("no", retry_after_s=70.0)], ["yes"]])
+def test_a_time_beyond_the_deadline_is_not_waited_for_and_the_error_says_so() -> None:
+    model = ScriptedModel([[ChatRateLimited("Too many; try later.", retry_after_s=70.0)], ["yes"]])
+    with pytest.raises(ChatRateLimited, match="it asks to wait 70 s") as caught:
+        asked(model, request(timeout_s=60.0))
+    assert caught.value.fields["retry_after_s"] == 70.0
+    assert len(model.requests) == 1
+
+
+def test_a_long_wait_is_left_out_where_another_model_can_be_asked() -> None:
+    model = ScriptedModel([[ChatRateLimited("Too many.", retry_after_s=10.0)], ["yes"]])
     with pytest.raises(ChatRateLimited):
-        asked(model, request())
+        asked(model, replace(request(), patience=0.6))
+    assert len(model.requests) == 1
+
+
+def test_a_silent_server_is_not_asked_again_where_another_one_can_be() -> None:
+    model = ScriptedModel([[ChatTimeout("silent")], ["yes"]])
+    with pytest.raises(ChatTimeout):
+        asked(model, replace(request(), patience=0.6))
+    assert asked(
+        ScriptedModel([[ChatTimeout("408", status=408)], ["yes"]]), replace(request(), patience=0.6)
+    )[0]
+
+
+def test_a_request_that_was_never_sent_uses_up_no_attempt() -> None:
+    one = request(attempts=3)
+    with pytest.raises(ChatUnreachable):
+        asked(ScriptedModel([[ChatUnreachable("open", breaker_open=True)]]), one)
+    with pytest.raises(ChatBusy):
+        asked(ScriptedModel([[ChatBusy("full")]]), one)
+    assert one.attempts.left == 3
+
+
+def test_what_a_failed_attempt_used_up_is_told() -> None:
+    model = ScriptedModel([[ChatTimeout("no", usage=Usage(10, 2))], [Usage(10, 5), "yes"]])
+    events = run_virtual(collected(RetryingChatModel(model).stream(request())))
+    assert [event for event in events if isinstance(event, Usage)] == [Usage(10, 2), Usage(10, 5)]
+
+
+def test_retries_are_counted_by_reason() -> None:
+    meter = CountingMeter()
+    model = ScriptedModel([[ChatTimeout("no")], [ChatUnreachable("no")], ["yes"]])
+    run_virtual(collected(RetryingChatModel(model, meter=meter).stream(request())))
+    assert meter.counts == {
+        ("chat_retries", "scripted", "chat-timeout"): 1,
+        ("chat_retries", "scripted", "chat-unreachable"): 1,
+    }
 
 
 def test_nothing_is_sent_again_after_the_first_delta() -> None:

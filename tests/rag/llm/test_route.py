@@ -10,16 +10,21 @@ from hypothesis import strategies as st
 from rag.core.errors import (
     BudgetExceeded,
     ChatError,
+    ChatProtocolError,
+    ChatRateLimited,
     ChatRefused,
     ChatTimeout,
     ChatUnreachable,
+    ContextOverflow,
     SettingsError,
 )
 from rag.core.types import Attempts, ChatEvent, ChatRequest, Delta, Done, Message, Switched, Usage
+from rag.llm.breaker import Breaker, BreakingChatModel
+from rag.llm.patience import PatientChatModel
 from rag.llm.retry import RetryingChatModel
 from rag.llm.route import Candidate, RoutedChatModel
 from rag.llm.routing import Rule, routed
-from tests.rag.llm.scripted import ScriptedModel, Step, collected, text_of
+from tests.rag.llm.scripted import CountingMeter, ScriptedModel, Step, collected, text_of
 from tests.virtual_time import run_virtual
 
 
@@ -135,73 +140,126 @@ def test_without_a_model_it_says_what_to_set() -> None:
         RoutedChatModel([], Rule())
 
 
-WORDS = [
-    "Up",
-    "to",
-    "five",
-    "unused",
-    "vacation",
-    "days",
-    "may",
-    "be",
-    "carried",
-    "over",
-    "until",
-    "the",
-    "last",
-    "day",
-    "of",
-    "March",
-    "next",
-    "year",
-    ".",
-]
-ANSWER = " ".join(WORDS)
+def test_a_model_that_is_down_leaves_attempts_for_the_next_one() -> None:
+    down, up = model("a", ChatUnreachable("down")), model("b", "fine")
+    stack = RoutedChatModel([Candidate(RetryingChatModel(one), "strong") for one in (down, up)], Rule())
+    one = request(attempts=Attempts(5))
+    assert text_of(run_virtual(collected(stack.stream(one)))) == "fine"
+    assert (len(down.requests), len(up.requests), one.attempts.left) == (3, 1, 1)
+
+
+def test_a_model_that_hangs_leaves_time_for_the_next_one() -> None:
+    hangs, up = model("a", 1000.0, "late"), model("b", 5.0, "fine")
+    stack = RoutedChatModel(
+        [Candidate(RetryingChatModel(PatientChatModel(one)), "strong") for one in (hangs, up)], Rule()
+    )
+    assert text_of(run_virtual(collected(stack.stream(request(timeout_s=30.0))))) == "fine"
+    assert (len(hangs.requests), len(up.requests)) == (1, 1)
+
+
+def test_a_prompt_too_long_for_one_model_goes_to_one_with_a_larger_window_only() -> None:
+    small, smaller, large = model("a", ContextOverflow("too long")), model("b", "b"), model("c", "c")
+    smaller.context_window, large.context_window = 4096, 128_000
+    events = asked(small, smaller, large)
+    assert text_of(events) == "c"
+    assert not smaller.requests
+
+
+def test_the_other_tier_serves_where_the_wanted_one_fails_and_the_answer_says_so() -> None:
+    both = RoutedChatModel(
+        [
+            Candidate(model("strong", ChatUnreachable("down")), "strong"),
+            Candidate(model("small", "s"), "small"),
+        ],
+        Rule(),
+    )
+    events = run_virtual(collected(both.stream(request(signals={"confidence": 0.41, "question_chars": 9.0}))))
+    assert isinstance(events[-1], Done)
+    assert events[-1].route == "small instead of strong: confidence 0.41 is below 0.8"
+
+
+def test_fallbacks_are_counted_by_rung() -> None:
+    meter = CountingMeter()
+    models = [model("a", ChatTimeout("x")), model("b", "half", ChatTimeout("x")), model("c", " whole")]
+    stack = RoutedChatModel([Candidate(one, "strong") for one in models], Rule(), meter=meter)
+    assert text_of(run_virtual(collected(stack.stream(request())))) == "half whole"
+    assert meter.counts == {("chat_fallbacks", "next-model"): 1, ("chat_fallbacks", "resumed"): 1}
+
+
+ANSWER = "Up to five unused vacation days may be carried over until the last day of March next year ."
+WORDS = ANSWER.split()
 
 
 @st.composite
 def scripts(draw: st.DrawFn) -> list[Step]:
-    """The whole answer, or its beginning and then a fault."""
+    """The whole answer, or its beginning and then a fault; silence of any length anywhere."""
     n_words = draw(st.integers(0, len(WORDS)))
     steps: list[Step] = [(" " if n else "") + word for n, word in enumerate(WORDS[:n_words])]
     for at in draw(st.lists(st.integers(0, n_words), max_size=2)):
-        steps.insert(at, draw(st.floats(0.0, 20.0)))
+        steps.insert(at, draw(st.floats(0.0, 50.0)))
     if n_words < len(WORDS) or draw(st.booleans()):
-        steps.append(draw(st.sampled_from([ChatUnreachable("x"), ChatTimeout("x"), ChatRefused("x")])))
+        steps.append(draw(st.sampled_from(FAULTS)))
     return steps
 
 
+FAULTS = [
+    ChatUnreachable("x"),
+    ChatTimeout("x"),
+    ChatRefused("x"),
+    ChatProtocolError("x"),
+    ChatRateLimited("x", retry_after_s=3.0),
+    ChatRateLimited("x", retry_after_s=300.0),
+    ContextOverflow("x"),
+]
+TIMEOUT_S = 40.0
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.lists(scripts(), min_size=1, max_size=3), min_size=1, max_size=3), st.integers(1, 6))
+@given(
+    st.lists(st.lists(scripts(), min_size=1, max_size=3), min_size=1, max_size=3),
+    st.integers(1, 6),
+    st.integers(1, 3),
+    st.randoms(use_true_random=False),
+)
 def test_whatever_fails_when_it_ends_in_time_and_nothing_is_sent_twice_or_said_twice(
-    plays: list[list[list[Step]]], attempts: int
+    plays: list[list[list[Step]]], attempts: int, n_questions: int, dice: random.Random
 ) -> None:
     async def main() -> None:
         models = [ScriptedModel(play, f"m{n}") for n, play in enumerate(plays)]
-        dice = random.Random(0)
-        stack = RoutedChatModel(
-            [Candidate(RetryingChatModel(one, jitter=dice.uniform), "strong") for one in models], Rule()
-        )
-        one = request(timeout_s=40.0, attempts=Attempts(attempts))
-        deltas: list[str] = []
+        layers = [
+            RetryingChatModel(
+                BreakingChatModel(PatientChatModel(one), Breaker(one.name)), jitter=dice.uniform
+            )
+            for one in models
+        ]
+        stack = RoutedChatModel([Candidate(one, "strong") for one in layers], Rule())
+        for _ in range(n_questions):
+            before = [len(one.requests) for one in models]
+            await ask(stack, attempts)
+            sent = [one.n_deltas[n:] for one, n in zip(models, before, strict=True)]
+            assert sum(map(len, sent)) <= attempts
+            for n_deltas in sent:
+                begun = [n for n, number in enumerate(n_deltas) if number]
+                assert not begun or begun[0] == len(n_deltas) - 1, "sent again after its first delta"
+            assert all(one.n_open == 0 for one in models), "a request goes on upstream"
+            assert len(asyncio.all_tasks()) == 1
+
+    async def ask(stack: RoutedChatModel, attempts: int) -> None:
+        now = asyncio.get_running_loop().time
+        began = now()
+        said: list[str] = []
         done: list[Done] = []
         try:
-            async with asyncio.timeout(200):
-                async for event in stack.stream(one):
-                    deltas += [event.text] if isinstance(event, Delta) else []
-                    done += [event] if isinstance(event, Done) else []
+            async for event in stack.stream(request(timeout_s=TIMEOUT_S, attempts=Attempts(attempts))):
+                assert not done, "something after Done"
+                said += [event.text] if isinstance(event, Delta) else []
+                done += [event] if isinstance(event, Done) else []
         except ChatError:
-            assert not deltas, "after a delta there is never an error"
+            assert not said, "after a delta there is never an error"
         else:
             assert len(done) == 1
-        said = "".join(deltas)
+        assert now() - began <= TIMEOUT_S + 0.001
         # Every model says the same answer from the start, so what is joined is its beginning, once.
-        assert ANSWER.startswith(said)
-        assert sum(len(each.requests) for each in models) <= attempts
-        for each in models:
-            begun = [n for n, n_deltas in enumerate(each.n_deltas) if n_deltas]
-            assert not begun or begun[0] == len(each.n_deltas) - 1, "sent again after its first delta"
-        assert all(each.n_open == 0 for each in models)
-        assert len(asyncio.all_tasks()) == 1
+        assert ANSWER.startswith("".join(said))
 
     run_virtual(main())
