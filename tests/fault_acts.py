@@ -48,6 +48,8 @@ class Wire:
     async def send(self, data: bytes) -> None:
         if self._reader.at_eof() or self._writer.transport.is_closing():
             raise HungUp
+        if not data:
+            return  # a chunk of no bytes would end the body
         self._writer.write(b"%x\r\n%b\r\n" % (len(data), data))
         await self._writer.drain()
 

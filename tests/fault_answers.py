@@ -119,7 +119,7 @@ def _pieces(exchange: Exchange, pieces: list[str]) -> list[bytes]:
             return [(b"id: %d\n%b" % (n, _data(chunk))) * (n % 3 + 1) for n, chunk in enumerate(chunks)]
         case Fault.SHUFFLED:
             numbered = [b"id: %d\n%b" % (n, _data(chunk)) for n, chunk in enumerate(chunks)]
-            return [numbered[0], *reversed(numbered[1:])]
+            return [*numbered[:2], *reversed(numbered[2:])]
         case Fault.OUT_OF_ORDER:
             other = [
                 _data({**chunk, "choices": [{"index": 1, "delta": {"content": "WRONG"}}]}) for chunk in chunks

@@ -1,9 +1,10 @@
-"""The chat server's address and key, checked before anything is sent, and the address as it may be shown."""
+"""The chat server's address, checked before anything is sent, and as it may be shown."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from rag.core.errors import SettingsError
 
@@ -26,11 +27,20 @@ def checked_url(url: str) -> tuple[str, str]:
     return url, f"{parts.scheme}://{place}{parts.path}"
 
 
-def checked_key(key: str | None) -> str | None:
-    key = (key or "").strip() or None
-    if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key):
-        raise SettingsError(
-            "llm_api_key holds white space or characters that no key has; copy it anew.",
-            setting="llm_api_key",
-        )
-    return key
+def endpoint(base_url: str, path: str, query: Mapping[str, str] | None = None) -> str:
+    """``path`` below the base URL; the query of both."""
+    parts = urlsplit(base_url)
+    both = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(query or {})
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, urlencode(both), ""))
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(
+            r"[\t\x20-\x7e]*", value
+        ):
+            raise SettingsError(
+                f"The header {name[:40]!r} of a chat server cannot be sent; correct its name or its value.",
+                setting="headers",
+            )
+    return dict(headers)

@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import json
 import re
-import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
-from rag.core.errors import (
-    ChatError,
-    ChatProtocolError,
-    ChatRateLimited,
-    ChatRefused,
-    ChatTimeout,
-    ChatUnreachable,
-    ContextOverflow,
-)
-from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Usage
-from rag.llm.address import checked_key, checked_url
-from rag.llm.sse import event_data
-from rag.llm.wire import content_of, request_body, usage_of
+from rag.core.chat_server import ChatServer
+from rag.core.errors import ChatError, ChatRateLimited, ChatRefused
+from rag.core.types import ChatEvent, ChatRequest, Done, Timing
+from rag.llm.address import checked_headers, checked_url, endpoint
+from rag.llm.connect import Connections
+from rag.llm.deadline import Deadline
+from rag.llm.failures import Failures
+from rag.llm.keys import KeyRing
+from rag.llm.meter import Meter, NoMeter
+from rag.llm.rate_headers import RateLimitInfo, rate_limits, retry_after_s
+from rag.llm.reply import Reply
+from rag.llm.wire import Dialect, encoded, request_body
 
 if TYPE_CHECKING:
     import httpx
 
-MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-"""An answer is a few kB; a server that sends more than this is not answering."""
-_MAX_ERROR_BYTES = 64 * 1024
-_CONNECT_TIMEOUT_S = 10.0
-_OVERFLOW = re.compile(
-    r"context[ _]?(?:length|window|size)|maximum context|exceed_context|too many tokens|prompt is too long",
-    re.IGNORECASE,
-)
+_MAX_ERROR_BYTES: Final = 64 * 1024
+_GRACE_S: Final = 2.0
+"""How long the usage and the end may take once the server has said why it stopped."""
+_DRAIN_S: Final = 0.05
+"""How long the end of the body may take behind ``[DONE]``; a connection that is read to its end is used again."""
+_ALWAYS: Final = {
+    "Accept": "text/event-stream",
+    "Accept-Encoding": "identity",  # a compressed stream comes in lumps
+    "Content-Type": "application/json",
+}
+_TRACE_ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 class HttpChatModel:
-    """One model on one server. A connection belongs to one request, so it may be used from any event loop."""
+    """One model on one server, with its own pool of connections."""
 
     def __init__(
         self,
@@ -47,19 +46,65 @@ class HttpChatModel:
         model: str,
         *,
         api_key: str | None = None,
+        keys: KeyRing | None = None,
         context_window: int = 8192,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        on_rate_limits: Callable[[RateLimitInfo], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
-        """``transport`` replaces the network. Raises ``SettingsError`` for a base URL or a key that is none."""
+        """``keys`` instead of ``api_key``: several, or from elsewhere. ``transport`` replaces the network.
+
+        Raises ``SettingsError`` for an address, a key, a header, a CA file or a proxy that is none.
+        """
         self.name = model
         self.context_window = context_window
-        self._url, self.base_url = checked_url(base_url)
-        self._api_key = checked_key(api_key)
-        self._transport = transport
-        self._tls: Any = None
+        url, self.base_url = checked_url(base_url)
+        self._url = endpoint(url, "/chat/completions", query)
+        self._keys = keys if keys is not None else KeyRing((api_key.strip(),) if api_key else ())
+        self._secrets = tuple(value for value in (headers or {}).values() if len(value) >= 8)
+        self._connections = Connections(
+            {**_ALWAYS, **checked_headers(headers or {})},
+            ca_file=ca_file,
+            proxy=proxy,
+            transport=transport,
+        )
+        self._failures = Failures(model, self.base_url, self._hide)
+        self._dialect = Dialect()
+        self._on_rate_limits = on_rate_limits
+        self._meter = meter or NoMeter()
+
+    @classmethod
+    def of(
+        cls,
+        server: ChatServer,
+        *,
+        context_window: int = 8192,
+        on_rate_limits: Callable[[RateLimitInfo], None] | None = None,
+        meter: Meter | None = None,
+    ) -> HttpChatModel:
+        """The model of a server of the settings. Raises ``SettingsError``."""
+        return cls(
+            server.base_url,
+            server.model,
+            keys=KeyRing.of(server),
+            context_window=server.context_tokens or context_window,
+            headers={name: value.get_secret_value() for name, value in server.headers.items()},
+            query=server.query,
+            ca_file=server.ca_file,
+            proxy=server.proxy,
+            on_rate_limits=on_rate_limits,
+            meter=meter,
+        )
+
+    def __repr__(self) -> str:
+        return f"HttpChatModel({self.name!r} at {self.base_url})"
 
     async def close(self) -> None:
-        """Nothing is kept open between requests."""
+        await self._connections.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Deltas, then at most one ``Usage``, then one ``Done``; ``request.timeout_s`` is for all of it.
@@ -68,249 +113,142 @@ class HttpChatModel:
         """
         import httpx
 
-        deadline = asyncio.get_running_loop().time() + request.timeout_s
+        now = asyncio.get_running_loop().time
+        begun_s, first_s, outcome = now(), None, "cancelled"
+        deadline = Deadline(begun_s + request.timeout_s)
+        reply = Reply(self._failures, request.model or self.name)
+        response: httpx.Response | None = None
         try:
-            async with self._client() as client:
-                sending = client.build_request(
-                    "POST", "/chat/completions", json=request_body(request), headers=self._headers()
-                )
-                response = await _by(deadline, client.send(sending, stream=True))
-                try:
-                    if response.status_code != 200:
-                        raise await self._refusal(response, deadline)
-                    async with aclosing(self._events(response, deadline, request.model)) as events:
-                        async for event in events:
-                            yield event
-                finally:
-                    await response.aclose()
-        except TimeoutError as exc:
-            raise self._failed(
-                ChatTimeout,
-                f"The chat server at {self.base_url} did not finish within {request.timeout_s:g} s; try again, or raise "
-                "llm_timeout_s.",
-            ) from exc
-        except (httpx.TimeoutException, httpx.ConnectError) as exc:
-            raise self._failed(
-                ChatUnreachable,
-                f"The chat server at {self.base_url} cannot be reached; check that it is running and llm_base_url.",
-            ) from exc
-        except (httpx.TransportError, httpx.StreamError, httpx.DecodingError) as exc:
-            raise self._failed(
-                ChatUnreachable,
-                f"The connection to the chat server at {self.base_url} broke ({type(exc).__name__}); try again.",
-            ) from exc
-
-    def _client(self) -> httpx.AsyncClient:
-        import httpx
-
-        if self._tls is None and self._transport is None:
-            self._tls = httpx.create_ssl_context()  # reading the certificates is the costly part
-        return httpx.AsyncClient(
-            base_url=self._url,
-            transport=self._transport,
-            verify=self._tls if self._tls is not None else True,
-            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-        )
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "text/event-stream"}
-        if self._api_key:
-            headers["Authorization"] = f"Bearer {self._api_key}"
-        return headers
-
-    # The reply
-
-    async def _events(
-        self, response: httpx.Response, deadline: float, model: str
-    ) -> AsyncGenerator[ChatEvent, None]:
-        if "text/event-stream" not in response.headers.get("content-type", ""):
-            for event in self._whole(await self._read(response, deadline, MAX_BODY_BYTES), model):
+            response = await self._sent(request, deadline)
+            chunks = _chunks(response)
+            try:
+                while not reply.done:
+                    with deadline:
+                        chunk = await anext(chunks, b"")
+                    if not chunk:
+                        break
+                    for event in reply.feed(chunk):
+                        first_s = now() if first_s is None else first_s
+                        yield event
+                    if reply.complete:
+                        deadline.shorten(_DRAIN_S if reply.done else _GRACE_S)
+                while reply.done:
+                    with deadline:
+                        if not await anext(chunks, b""):
+                            break
+            except (TimeoutError, httpx.TransportError):
+                if not reply.complete:
+                    raise
+            finally:
+                await chunks.aclose()
+            for event in reply.end():
+                first_s = now() if first_s is None else first_s
                 yield event
-            return
-        finish: str | None = None
-        usage: Usage | None = None
-        done = False
-        async with aclosing(event_data(self._chunks(response, deadline))) as events:
-            async for data in events:
-                if data.strip() == "[DONE]":
-                    done = True
-                    break
-                reply = self._object(data)
-                usage = usage_of(reply) or usage
-                model = reply["model"] if isinstance(reply.get("model"), str) else model
-                choice = self._choice(reply)
-                text = content_of(choice.get("delta"))
-                if text:
-                    yield Delta(text)
-                if isinstance(choice.get("finish_reason"), str):
-                    finish = choice["finish_reason"]
-        if not done and finish is None:
-            raise self._failed(
-                ChatProtocolError,
-                f"The chat server at {self.base_url} broke off in the middle of its answer; try again.",
-            )
-        if usage is not None:
-            yield usage
-        yield Done(finish, model)
+            if reply.usage is not None:
+                yield reply.usage
+            outcome = "ok"
+            yield Done(reply.finish_reason, reply.model, _timing(begun_s, first_s, now(), reply))
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError) as exc:
+            error = self._failures.of_exception(exc, request.timeout_s)
+            outcome = error.code
+            raise error from exc
+        except ChatError as exc:
+            outcome = exc.code
+            raise
+        finally:
+            deadline.close()
+            if response is not None:
+                await response.aclose()
+            self._count(outcome, now() - begun_s, None if first_s is None else first_s - begun_s)
 
-    def _whole(self, body: bytes, model: str) -> list[ChatEvent]:
-        """The events of a reply that was not streamed."""
-        reply = self._object(body.decode("utf-8", "replace"))
-        choice = self._choice(reply)
-        text = content_of(choice.get("message"))
-        if not choice:
-            raise self._malformed()
-        events: list[ChatEvent] = [Delta(text)] if text else []
-        usage = usage_of(reply)
-        finish = choice.get("finish_reason")
-        name = reply.get("model")
-        return [
-            *events,
-            *([usage] if usage else []),
-            Done(finish if isinstance(finish, str) else None, name if isinstance(name, str) else model),
-        ]
+    async def _sent(self, request: ChatRequest, deadline: Deadline) -> httpx.Response:
+        """The reply's head, with status 200. A key that is refused gives way to the next, and fields that the server
+        refuses are left out: neither is a failure of the server."""
+        client = self._connections.client()
+        tried: set[str] = set()
+        with deadline:
+            key = await self._keys.take()
+        while True:
+            dialect = self._dialect
+            body = encoded(request_body(request, request.model or self.name, dialect))
+            sending = client.build_request("POST", self._url, content=body, headers=_headers(request, key))
+            with deadline:
+                response = await client.send(sending, stream=True)
+            if self._on_rate_limits is not None:
+                info = rate_limits(response.headers, response.status_code)
+                if info is not None:
+                    self._on_rate_limits(info)
+            if response.status_code == 200:
+                return response
+            error, said = await self._refusal(response, deadline)
+            if type(error) is ChatRefused and self._adapts(dialect, response.status_code, said):
+                continue
+            if key is not None and isinstance(error, ChatRateLimited):
+                self._keys.limited(key, retry_after_s(response.headers))
+            elif key is not None and (response.status_code in (401, 402, 403, 429)):
+                self._keys.refused(key)
+            else:
+                raise error
+            tried.add(key)
+            with deadline:
+                key = await self._keys.take(tried, limited_too=not isinstance(error, ChatRateLimited))
+            if key is None:
+                raise error
 
-    async def _chunks(self, response: httpx.Response, deadline: float) -> AsyncGenerator[bytes, None]:
-        n_bytes = 0
-        async with aclosing(response.aiter_bytes()) as chunks:  # type: ignore[type-var]
-            while True:
-                try:
-                    chunk = await _by(deadline, anext(chunks))
-                except StopAsyncIteration:
-                    return
-                n_bytes += len(chunk)
-                if n_bytes > MAX_BODY_BYTES:
-                    raise self._failed(
-                        ChatProtocolError,
-                        f"The chat server at {self.base_url} sent more than {MAX_BODY_BYTES // 2**20} MB; check "
-                        "llm_base_url.",
-                    )
-                yield chunk
-
-    async def _read(self, response: httpx.Response, deadline: float, max_bytes: int) -> bytes:
+    async def _refusal(self, response: httpx.Response, deadline: Deadline) -> tuple[ChatError, object]:
         body = bytearray()
-        async with aclosing(self._chunks(response, deadline)) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > max_bytes:
+        chunks = response.aiter_bytes()
+        try:
+            while len(body) < _MAX_ERROR_BYTES:
+                with deadline:
+                    chunk = await anext(chunks, b"")
+                if not chunk:
                     break
-        return bytes(body[:max_bytes])
+                body += chunk
+        finally:
+            await response.aclose()
+        return self._failures.of_reply(response.status_code, bytes(body[:_MAX_ERROR_BYTES]), response.headers)
 
-    def _object(self, text: str) -> dict[str, Any]:
-        try:
-            reply = json.loads(text)
-        except (ValueError, RecursionError) as exc:
-            raise self._malformed() from exc
-        if not isinstance(reply, dict):
-            raise self._malformed()
-        if reply.get("error"):
-            raise self._from_error(200, reply["error"], {})
-        return reply
+    def _adapts(self, sent: Dialect, status: int, said: object) -> bool:
+        if self._dialect != sent:
+            return True  # another request has learnt something meanwhile
+        learnt = sent.after(status, said)
+        if learnt is not None:
+            self._dialect = learnt
+        return learnt is not None
 
-    def _choice(self, reply: Mapping[str, Any]) -> dict[str, Any]:
-        choices = reply.get("choices", [])
-        if not isinstance(choices, list) or (choices and not isinstance(choices[0], dict)):
-            raise self._malformed()
-        return choices[0] if choices else {}
+    def _hide(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return self._keys.hide(text)
 
-    # What went wrong
-
-    async def _refusal(self, response: httpx.Response, deadline: float) -> ChatError:
-        body = (await self._read(response, deadline, _MAX_ERROR_BYTES)).decode("utf-8", "replace")
-        try:
-            reply = json.loads(body)
-        except (ValueError, RecursionError):
-            reply = None
-        error = reply.get("error", reply) if isinstance(reply, dict) else body
-        return self._from_error(response.status_code, error, response.headers)
-
-    def _from_error(self, status: int, error: object, headers: Mapping[str, str]) -> ChatError:
-        said, kind = self._said(error)
-        if status == 200:
-            code = error.get("code") if isinstance(error, dict) else None
-            status = code if isinstance(code, int) and 400 <= code < 600 else 500
-        about = f" ({said})" if said else ""
-        server = f"The chat server at {self.base_url}"
-        if _OVERFLOW.search(f"{kind} {said}") and status in (400, 413, 422, 500):
-            return self._failed(
-                ContextOverflow,
-                f"The prompt does not fit the window of the chat model {self.name}{about}; set llm_context_tokens to "
-                "the model's window.",
-                status,
-            )
-        if status == 429:
-            return self._failed(
-                ChatRateLimited,
-                f"{server} takes no more requests for now{about}; try again later.",
-                status,
-                retry_after_s=retry_after_s(headers),
-            )
-        if status in (408, 504):
-            return self._failed(ChatTimeout, f"{server} timed out{about}; try again.", status)
-        if status >= 500 or status in (409, 425):
-            return self._failed(
-                ChatUnreachable,
-                f"{server} failed with status {status}{about}; try again.",
-                status,
-                retry_after_s=retry_after_s(headers),
-            )
-        if status in (401, 403):
-            return self._failed(ChatRefused, f"{server} refused the key{about}; check llm_api_key.", status)
-        if status == 404:
-            return self._failed(
-                ChatRefused,
-                f"{server} knows no model {self.name} or no /chat/completions{about}; check llm_model and llm_base_url.",
-                status,
-            )
-        return self._failed(ChatRefused, f"{server} refused the request with status {status}{about}.", status)
-
-    def _malformed(self) -> ChatError:
-        return self._failed(
-            ChatProtocolError,
-            f"The chat server at {self.base_url} sent something that is no chat completion; check llm_base_url.",
-        )
-
-    def _failed(
-        self,
-        kind: type[ChatError],
-        message: str,
-        status: int | None = None,
-        *,
-        retry_after_s: float | None = None,
-    ) -> ChatError:
-        fields: dict[str, object] = {"model": self.name, "base_url": self.base_url}
-        if status is not None:
-            fields["status"] = status
-        if retry_after_s is not None:
-            fields["retry_after_s"] = retry_after_s
-        return kind(message, **fields)
-
-    def _said(self, error: object) -> tuple[str, str]:
-        """(what the server said, without the key, at most 300 characters on one line; its own name for the error)"""
-        kind = ""
-        if isinstance(error, dict):
-            kind = f"{error.get('type', '')} {error.get('code', '')}"
-            error = error.get("message") or error.get("detail") or ""
-        text = " ".join(error.split()) if isinstance(error, str) else ""
-        text = "".join(filter(str.isprintable, text))
-        if self._api_key:
-            text = text.replace(self._api_key, "***")
-        return ("" if text.startswith("<") else text[:300].rstrip(". ")), kind
+    def _count(self, outcome: str, total_s: float, first_s: float | None) -> None:
+        self._meter.count("chat_requests", model=self.name, outcome=outcome)
+        self._meter.time("chat_latency_s", total_s, model=self.name)
+        if first_s is not None:
+            self._meter.time("chat_first_token_s", first_s, model=self.name)
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Retry-After header, which holds seconds or a date; None if there is none to be read."""
-    value = (headers.get("retry-after") or "").strip()
-    if re.fullmatch(r"\d+(?:\.\d+)?", value):
-        return float(value)
-    try:
-        when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, when.timestamp() - time.time())
+def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Bytes as they come; decompressed where a server compresses although it was not asked to."""
+    plain = response.headers.get("content-encoding", "identity") == "identity"
+    return cast("AsyncGenerator[bytes, None]", response.aiter_raw() if plain else response.aiter_bytes())
 
 
-async def _by(deadline: float, awaitable: Any) -> Any:
-    async with asyncio.timeout_at(deadline):
-        return await awaitable
+def _headers(request: ChatRequest, key: str | None) -> dict[str, str]:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    if _TRACE_ID.fullmatch(request.trace_id):
+        headers["X-Request-Id"] = request.trace_id
+    return headers
+
+
+def _timing(begun_s: float, first_s: float | None, ended_s: float, reply: Reply) -> Timing:
+    writing_s = 0.0 if first_s is None else ended_s - first_s
+    n_tokens = reply.usage.output_tokens if reply.usage is not None else 0
+    return Timing(
+        first_token_ms=None if first_s is None else (first_s - begun_s) * 1000,
+        total_ms=(ended_s - begun_s) * 1000,
+        output_tokens_per_s=(n_tokens - 1) / writing_s
+        if reply.streamed and n_tokens > 1 and writing_s
+        else None,
+    )
