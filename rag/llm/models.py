@@ -75,11 +75,8 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             kinds = _FIELDS.get(field)
             if kinds is None:
                 raise _wrong(path, f'has a field "{field}" for "{pattern}"; there are {", ".join(_FIELDS)}')
-            if (
-                not isinstance(value, kinds)
-                or isinstance(value, bool)
-                or (not isinstance(value, str) and value < 0)
-            ):
+            negative = isinstance(value, int | float) and value < 0
+            if not isinstance(value, kinds) or isinstance(value, bool) or negative:
                 raise _wrong(path, f'has a wrong value {value!r} for {field} of "{pattern}"')
     return table
 
