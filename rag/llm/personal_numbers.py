@@ -95,15 +95,14 @@ def ibans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _walk(text: str, start: int, size: int) -> int | None:
-    """The end of ``size`` letters and digits with at most one gap between any two; None where there are not so many,
-    or more."""
+    """The end of ``size`` letters and digits in groups of four; None where there are not so many, or more."""
     seen, at = 0, start
     while seen < size:
         if at >= len(text):
             return None
         if text[at].isascii() and text[at].isalnum():
             seen += 1
-        elif text[at] not in _GAP or text[at - 1] in _GAP:
+        elif text[at] not in _GAP or text[at - 1] in _GAP or (seen % 4 and seen != 2):
             return None
         at += 1
     return None if text[at : at + 1].isalnum() else at

@@ -32,7 +32,7 @@ _VALUE: Final = r"([^\s\"'`<>(){}\[\],;|]{8,512})"
 _LABELLED: Final = re.compile(
     r"(?<![A-Za-z])(?:api|access|secret|private|auth|client|account|signing|encryption|master)?[ _-]?"
     r"(?:key|token|secret|credential)s?(?:[ _-]?id)?[\"'`*]{0,3}[ \t]{0,3}(?:=>|:=|=|:|\bis\b|\blautet\b)[ \t]{0,3}[\"'`*]{0,3}"
-    + _VALUE,
+    + _VALUE.replace("|]", "|&]"),
     re.IGNORECASE,
 )
 _PASSWORD: Final = re.compile(
