@@ -28,7 +28,7 @@ class CachedChatModel:
     ) -> None:
         """``asked_of`` names the models that may answer, so that other settings find no old replies."""
         self._inner, self._store, self._meter = inner, store, meter or NoMeter()
-        self._asked_of = asked_of or inner.name
+        self.asked_of = asked_of or inner.name
         self.name, self.context_window = inner.name, inner.context_window
 
     async def close(self) -> None:
@@ -39,7 +39,7 @@ class CachedChatModel:
         return self._store.stats()
 
     def key(self, request: ChatRequest) -> str:
-        return request_key(request, self._asked_of)
+        return request_key(request, self.asked_of)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         key = self.key(request) if is_repeatable(request) else None

@@ -77,6 +77,12 @@ class ReplyStore:
                 self._saved_usd += found.cost_usd
             return found
 
+    def holds(self, key: str) -> bool:
+        """``get`` without counting."""
+        now = time.time()
+        with self._lock:
+            return (self._memory.get(key, now) or self._read(key, now)) is not None
+
     async def put(
         self, key: str, reply: Reply, tenant: str = "default", *, ttl_s: float | None = None
     ) -> None:
