@@ -16,7 +16,6 @@ from rag.llm.meter import Meter, NoMeter
 from rag.llm.personal import NameFinder
 from rag.llm.placeholders import Placeholders, Restoring, new_key
 
-NOTE: Final = "Tokens such as [[EMAIL_417]] stand for real values: copy them exactly as they are."
 _PROCESS_KEY: Final = new_key()
 
 
@@ -73,7 +72,7 @@ class MaskedChatModel:
 
 
 def _texts(request: ChatRequest) -> list[str]:
-    return [NOTE, *(message.content for message in request.messages), *request.stop, *_strings(request.extra)]
+    return [*(message.content for message in request.messages), *request.stop, *_strings(request.extra)]
 
 
 def _masked(request: ChatRequest, placeholders: Placeholders) -> ChatRequest:
@@ -82,8 +81,6 @@ def _masked(request: ChatRequest, placeholders: Placeholders) -> ChatRequest:
     extra = {key: _masked_value(value, placeholders) for key, value in request.extra.items()}
     if not len(placeholders):
         return request
-    if messages[0].role == "system":
-        messages = (Message("system", f"{messages[0].content}\n\n{NOTE}"), *messages[1:])
     return replace(request, messages=messages, stop=stop, extra=extra)
 
 

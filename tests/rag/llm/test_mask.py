@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Message
 from rag.llm.client import HttpChatModel
-from rag.llm.mask import NOTE, MaskedChatModel, masks
+from rag.llm.mask import MaskedChatModel, masks
 from rag.llm.personal import find
 from rag.llm.personal_names import names_finder
 from rag.llm.placeholders import Placeholders, Restoring
@@ -24,7 +24,7 @@ MAIL, PHONE = "anna.schmidt@example.com", "+49 30 901820"
 
 PIECES = [
     *(text for _, text, _ in PERSONAL), *(one for _, _, wanted in PERSONAL for one in wanted), *NOT_PERSONAL,
-    "[", "]", "[[", "]]", "EMAIL_", "email_417", "[[EMAIL_417]]", "PHONE_", "KEY\\_123", "【", "】", "_", "1", "417", " ", "\n", "x",
+    "[", "]", "[[", "]]", "EMAIL_", "email_417", "[[EMAIL_417]]", "[EMAIL_417]", "PHONE_", "KEY\\_123", "【", "】", "_", "1", "417", " ", "\n", "x",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=8).map("".join)
 
@@ -96,7 +96,7 @@ def test_many_values_of_one_request_have_placeholders_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     "spelling",
-    ["[[{}]]", "[{}]", "{}", "[[ {} ]]", "【{}】", "[[{}]", "**[[{}]]**", "`{}`", "({})"],
+    ["[{}]", "{}", "[ {} ]", "【{}】", "**[{}]**", "`{}`", "({})"],
 )
 @pytest.mark.parametrize("case", [str.upper, str.lower, str.capitalize])
 def test_a_placeholder_is_known_however_a_model_writes_it(spelling: str, case: Callable[[str], str]) -> None:
@@ -112,8 +112,8 @@ def test_words_that_only_look_like_a_placeholder_stay_as_they_are() -> None:
     placeholders = of()
     number = placeholders.mask(MAIL).strip("[]").partition("_")[2]
     for text in (
-        "[[EMAIL_1]]",
-        "[[NAME_999999]]",
+        "[EMAIL_1]",
+        "[NAME_999999]",
         f"MYEMAIL_{number}",
         f"EMAIL_{number}x",
         f"email {number}",
@@ -155,7 +155,7 @@ async def test_personal_data_stays_here_and_is_in_the_answer() -> None:
     assert isinstance(events[-1], Done)
     assert MAIL not in sent and PHONE not in sent
     assert prompt == [
-        f"Answer.\n\n{NOTE}",
+        "Answer.",
         f"Who is {mask(MAIL)}?",
         f"Call {mask(PHONE)}.",
         f"{mask(MAIL)}, {mask(PHONE)}",
@@ -177,9 +177,9 @@ async def test_a_request_without_personal_data_is_sent_as_it_is() -> None:
 
 
 async def test_an_invented_placeholder_is_shown_as_it_is() -> None:
-    async with chat_server(writes("See [[EM", "AIL_1]] and [", "1].")) as server:
+    async with chat_server(writes("See [EM", "AIL_1] and [", "1].")) as server:
         text, _ = await asked(server, "Answer.", f"Who is {MAIL}?")
-    assert text == "See [[EMAIL_1]] and [1]."
+    assert text == "See [EMAIL_1] and [1]."
 
 
 async def test_closing_the_answer_ends_the_request() -> None:
