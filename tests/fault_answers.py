@@ -118,8 +118,8 @@ def _pieces(exchange: Exchange, pieces: list[str]) -> list[bytes]:
         case Fault.DUPLICATES:
             return [(b"id: %d\n%b" % (n, _data(chunk))) * (n % 3 + 1) for n, chunk in enumerate(chunks)]
         case Fault.SHUFFLED:
-            numbered = [b"id: %d\n%b" % (n, _data(chunk)) for n, chunk in enumerate(chunks)]
-            return [*numbered[:2], *reversed(numbered[2:])]
+            first, *others = [b"id: %d\n%b" % (n, _data(chunk)) for n, chunk in enumerate(chunks)]
+            return [first, *(one for at in range(0, len(others), 3) for one in reversed(others[at : at + 3]))]
         case Fault.OUT_OF_ORDER:
             other = [
                 _data({**chunk, "choices": [{"index": 1, "delta": {"content": "WRONG"}}]}) for chunk in chunks

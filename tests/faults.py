@@ -26,6 +26,8 @@ class Fault(StrEnum):
     MISLABELLED = "mislabelled"
     DUPLICATES = "duplicates"
     OUT_OF_ORDER = "out-of-order"
+    SHUFFLED = "shuffled"
+    """The events are numbered, and arrive in another order."""
     TOOL_CALLS = "tool-calls"
 
     # These fail before the first delta
@@ -53,7 +55,6 @@ class Fault(StrEnum):
     CUT_BETWEEN_EVENTS = "cut-between-events"
     MALFORMED_DATA = "malformed-data"
     ERROR_EVENT = "error-event"
-    SHUFFLED = "shuffled"
 
 
 ALL: Final = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.OVER_LIMIT))

@@ -16,7 +16,6 @@ from rag.llm.connect import Connections
 from rag.llm.deadline import Deadline
 from rag.llm.failures import Failures
 from rag.llm.keys import KeyRing
-from rag.llm.meter import Meter, NoMeter
 from rag.llm.rate_headers import RateLimitInfo, rate_limits, retry_after_s
 from rag.llm.reply import Reply
 from rag.llm.wire import Dialect, encoded, request_body
@@ -54,7 +53,6 @@ class HttpChatModel:
         proxy: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_rate_limits: Callable[[RateLimitInfo], None] | None = None,
-        meter: Meter | None = None,
     ) -> None:
         """``keys`` instead of ``api_key``: several, or from elsewhere. ``transport`` replaces the network.
 
@@ -75,7 +73,6 @@ class HttpChatModel:
         self._failures = Failures(model, self.base_url, self._hide)
         self._dialect = Dialect()
         self._on_rate_limits = on_rate_limits
-        self._meter = meter or NoMeter()
 
     @classmethod
     def of(
@@ -84,7 +81,6 @@ class HttpChatModel:
         *,
         context_window: int = 8192,
         on_rate_limits: Callable[[RateLimitInfo], None] | None = None,
-        meter: Meter | None = None,
     ) -> HttpChatModel:
         """The model of a server of the settings. Raises ``SettingsError``."""
         return cls(
@@ -97,7 +93,6 @@ class HttpChatModel:
             ca_file=server.ca_file,
             proxy=server.proxy,
             on_rate_limits=on_rate_limits,
-            meter=meter,
         )
 
     def __repr__(self) -> str:
@@ -114,7 +109,7 @@ class HttpChatModel:
         import httpx
 
         now = asyncio.get_running_loop().time
-        begun_s, first_s, outcome = now(), None, "cancelled"
+        begun_s, first_s = now(), None
         deadline = Deadline(begun_s + request.timeout_s)
         reply = Reply(self._failures, request.model or self.name)
         response: httpx.Response | None = None
@@ -146,20 +141,13 @@ class HttpChatModel:
                 yield event
             if reply.usage is not None:
                 yield reply.usage
-            outcome = "ok"
             yield Done(reply.finish_reason, reply.model, _timing(begun_s, first_s, now(), reply))
         except (TimeoutError, httpx.HTTPError, httpx.StreamError) as exc:
-            error = self._failures.of_exception(exc, request.timeout_s)
-            outcome = error.code
-            raise error from exc
-        except ChatError as exc:
-            outcome = exc.code
-            raise
+            raise self._failures.of_exception(exc, request.timeout_s) from exc
         finally:
             deadline.close()
             if response is not None:
                 await response.aclose()
-            self._count(outcome, now() - begun_s, None if first_s is None else first_s - begun_s)
 
     async def _sent(self, request: ChatRequest, deadline: Deadline) -> httpx.Response:
         """The reply's head, with status 200. A key that is refused gives way to the next, and fields that the server
@@ -221,12 +209,6 @@ class HttpChatModel:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return self._keys.hide(text)
-
-    def _count(self, outcome: str, total_s: float, first_s: float | None) -> None:
-        self._meter.count("chat_requests", model=self.name, outcome=outcome)
-        self._meter.time("chat_latency_s", total_s, model=self.name)
-        if first_s is not None:
-            self._meter.time("chat_first_token_s", first_s, model=self.name)
 
 
 def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from rag.core.types import ChatEvent, Delta, Usage
 from rag.llm.failures import Failures
+from rag.llm.order import Order
 from rag.llm.sse import Event, EventParser
 from rag.llm.wire import content_of, usage_of
 
@@ -28,7 +30,7 @@ class Reply:
         """``[DONE]`` was read: what may follow is nothing of the answer."""
         self._failures = failures
         self._parser: EventParser | None = None
-        self._order = _Order(failures)
+        self._order = Order(failures.mixed_up)
         self._whole: bytearray | None = None
         self._head = b""
         self._n_bytes = 0
@@ -71,29 +73,34 @@ class Reply:
         """What the end of the bytes brings. Raises ``ChatProtocolError`` where the answer is not all there."""
         if self._whole is not None:
             return self._in_one_piece(bytes(self._whole))
+        rest: list[ChatEvent] = list(self._deltas(self._order.rest()))
         if not self._any_choice and (self.done or self._parser is None):
             raise self._failures.malformed()
         if not self.complete:
             raise self._failures.broke_off()
-        return []
+        return rest
 
     def _take(self, events: list[Event]) -> list[ChatEvent]:
         taken: list[ChatEvent] = []
         for event in events:
-            data = event.data
-            if self.done or (event.id is not None and not self._order.admits(event)) or not data:
-                continue
-            if data == "[DONE]" or data.strip() == "[DONE]":
+            if self.done:
+                break
+            if event.data.strip() == "[DONE]":
+                taken += self._deltas(self._order.rest())
                 self.done = True
-                continue
-            if event.type and event.type != "message" and not data.lstrip().startswith("{"):
-                if event.type == "error":
-                    raise self._failures.of_error(200, data)
-                continue  # a ping of a gateway
-            text = self._read(self._object(data, event.type), "delta")
-            if text:
-                taken.append(Delta(text))
+            elif event.data:
+                taken += self._deltas((event,) if event.id is None else self._order.take(event))
         return taken
+
+    def _deltas(self, events: Iterable[Event]) -> Iterator[Delta]:
+        for event in events:
+            if event.type and event.type != "message" and not event.data.lstrip().startswith("{"):
+                if event.type == "error":
+                    raise self._failures.of_error(200, event.data)
+                continue  # a ping of a gateway
+            text = self._read(self._object(event.data, event.type), "delta")
+            if text:
+                yield Delta(text)
 
     def _in_one_piece(self, body: bytes) -> list[ChatEvent]:
         text = self._read(self._object(body.removeprefix(_BOM).decode("utf-8", "replace"), ""), "message")
@@ -137,29 +144,3 @@ class Reply:
                 self.finish_reason = finish
             text += content_of(choice.get(part))
         return text
-
-
-class _Order:
-    """Events whose ids count up from 0 or 1 can be told apart: one that comes twice is passed over, one that comes
-    after a later one is an error. Ids that do not count say nothing, and are not looked at again."""
-
-    def __init__(self, failures: Failures) -> None:
-        self._failures = failures
-        self._last = -1
-        self._seen: dict[int, int] = {}
-        self._counts = True
-
-    def admits(self, event: Event) -> bool:
-        number = int(event.id) if event.id and event.id.isascii() and event.id.isdigit() else -1
-        if not self._counts or number < 0 or (self._last < 0 and number > 1):
-            self._counts = False
-            return True
-        content = hash(event.data)
-        if number > self._last:
-            self._last = number
-            self._seen[number] = content
-            return True
-        if number not in self._seen:
-            raise self._failures.mixed_up()
-        self._counts = self._seen[number] == content and len(self._seen) > 1
-        return not self._counts

@@ -30,7 +30,8 @@ async def chat_server(*script: Act) -> AsyncIterator[ChatServer]:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {
-                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
+                name.lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in head[1:] if line)
             }
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             server.headers.append(headers)
