@@ -272,6 +272,34 @@ def remove(
 
 
 @app.command()
+def usage(
+    days: Annotated[
+        int, typer.Option("--days", metavar="N", min=1, help="Days back, today among them.")
+    ] = 30,
+    by: Annotated[
+        str, typer.Option("--by", metavar="WHAT", help="day, tenant, key, model or purpose.")
+    ] = "model",
+    store: opt.Store = None,
+    as_json: opt.Json = False,
+) -> int:
+    """Show what the chat models were used for, what it cost, and what is left of today's budget."""
+    from typing import cast, get_args
+
+    from api.usage import show_usage
+    from api.usage import usage as usage_of
+    from rag.llm.ledger import By
+
+    if by not in get_args(By):
+        raise UsageError(f"--by {by} is none of {', '.join(get_args(By))}; choose one of them.")
+    found = usage_of(settings_from(store, None, None), cast(By, by), days)
+    if as_json:
+        _print_json(found)
+    else:
+        show_usage(found)
+    return 0
+
+
+@app.command()
 def doctor(
     repair: Annotated[bool, typer.Option("--repair", help="Mend what is wrong.")] = False,
     store: opt.Store = None,

@@ -212,6 +212,15 @@ class Settings(BaseSettings):
         False, description="Show sentences that no source supports (marked) instead of withholding them."
     )
 
+    # Logs
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning",
+        description="What is logged, as JSON lines on standard error; `info`: each question and request.",
+    )
+    log_texts: bool = Field(
+        False, description="Log questions, prompts and answers too, which may hold personal data."
+    )
+
     # Serving
     host: str = Field("127.0.0.1", description="Address that `footnote serve` listens on.")
     port: int = Field(8321, ge=0, le=65535, description="Its port.")

@@ -37,12 +37,15 @@ class Spent:
     cached_tokens: int = 0
     cost_usd: float = 0.0
 
-    def add(self, usage: Usage, n_requests: int = 1) -> None:
-        self.n_requests += n_requests
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
-        self.cached_tokens += usage.cached_tokens
-        self.cost_usd += usage.cost_usd
+    def add(self, usage: Usage) -> None:
+        self.merge(Spent(1, usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cost_usd))
+
+    def merge(self, other: Spent) -> None:
+        self.n_requests += other.n_requests
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.cached_tokens += other.cached_tokens
+        self.cost_usd += other.cost_usd
 
 
 def utc_day(moment: float | None = None) -> str:
@@ -128,13 +131,7 @@ class Ledger:
                     self._db.execute("ROLLBACK")
                 with self._lock:
                     for account, one in new.items():
-                        kept = self._new[account]
-                        kept.add(
-                            Usage(
-                                one.input_tokens, one.output_tokens, one.cached_tokens, cost_usd=one.cost_usd
-                            ),
-                            one.n_requests,
-                        )
+                        self._new[account].merge(one)
                 raise
             with self._lock:  # what was just written is not counted among the new any more
                 for account, one in new.items():

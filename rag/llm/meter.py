@@ -19,6 +19,9 @@ COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "chat_masked": ("kind",),  # personal data replaced before it was sent
     "chat_moderated": ("where", "verdict"),
     "injected_instructions": (),
+    "questions": ("mode",),
+    "questions_abstained": (),
+    "sentences_withheld": (),
 }
 """Name → labels. Only ever goes up."""
 
@@ -26,6 +29,7 @@ TIMES_S: Final[Mapping[str, tuple[str, ...]]] = {
     "chat_latency_s": ("model",),
     "chat_first_token_s": ("model",),
     "chat_queue_wait_s": ("priority",),
+    "answer_s": ("mode",),
 }
 
 GAUGES: Final[Mapping[str, tuple[str, ...]]] = {

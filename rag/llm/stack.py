@@ -1,22 +1,145 @@
-"""The layers around the chat client, outermost first. Each is a ``ChatModel`` that wraps a ``ChatModel``."""
+"""The layers around the chat client, outermost first. Each is a ``ChatModel`` that wraps a ``ChatModel``.
+
+cache      a reply that is known is not asked for
+share      equal requests in flight are one
+route      the right model, and the next one when it fails
+  retry      once more where that may help
+  breaker    not now, where the server keeps failing          one for each server
+  queue      when it is our turn                              one for each server
+  trace, log, cost                                            what happened, what it took
+  window     what does not fit is not sent
+  mask       personal data stays here
+  patience   a silent server is given up
+    client     HTTP
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag.core.chat_server import ChatServer
 from rag.core.protocols import ChatModel
 from rag.core.settings import Settings
+from rag.llm.cache_store import ReplyStore
+from rag.llm.ledger import Ledger
+from rag.llm.meter import Meter, NoMeter
+from rag.llm.models import lookup
+from rag.llm.personal import NameFinder
+from rag.llm.serving_db import FILE
+
+if TYPE_CHECKING:
+    from rag.llm.breaker import Breaker
+    from rag.llm.schedule.scheduler import Scheduler
 
 
-def build_chat_model(settings: Settings) -> ChatModel | None:
-    """The chat model of the settings, or None where none is configured. Raises ``SettingsError``."""
-    if not settings.llm_base_url:
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What all event loops of a process share. Close it last."""
+
+    meter: Meter
+    ledger: Ledger | None = None
+    replies: ReplyStore | None = None
+
+    def close(self) -> None:
+        if self.ledger is not None:
+            self.ledger.close()
+        if self.replies is not None:
+            self.replies.close()
+
+
+def open_remembered(settings: Settings, folder: Path, meter: Meter | None = None) -> Remembered:
+    """The ledger and the cache in the store's folder. Raises ``StoreError``."""
+    cache = ReplyStore(folder / FILE, ttl_s=settings.answer_cache_ttl_s, max_mb=settings.answer_cache_mb)
+    return Remembered(meter or NoMeter(), Ledger(folder / FILE), cache if settings.answer_cache else None)
+
+
+def build_chat_model(settings: Settings, remembered: Remembered | None = None) -> ChatModel | None:
+    """The chat models of the settings as one, for one event loop; None where none is configured.
+
+    Raises ``SettingsError``.
+    """
+    servers = settings.chat_servers()
+    if not servers:
         return None
-    from rag.llm.client import HttpChatModel
-    from rag.llm.retry import RetryingChatModel
+    from rag.llm.breaker import Breaker
+    from rag.llm.cache import CachedChatModel
+    from rag.llm.route import Candidate, RoutedChatModel
+    from rag.llm.routing import Rule
+    from rag.llm.schedule.scheduler import Scheduler
+    from rag.llm.share import SharedChatModel
 
-    model: ChatModel = HttpChatModel(
-        settings.llm_base_url,
-        settings.llm_model,
-        api_key=settings.llm_api_key.get_secret_value() if settings.llm_api_key else None,
-        context_window=settings.llm_context_tokens or 8192,
+    remembered = remembered or Remembered(NoMeter())
+    meter = remembered.meter
+    names = _names(settings)
+    gates: dict[str, tuple[Breaker, Scheduler]] = {}
+    candidates = []
+    for server in servers:
+        # Models behind one address share what the server can take.
+        gate = gates.setdefault(
+            server.base_url,
+            (
+                Breaker(server.base_url, meter),
+                Scheduler(
+                    server.base_url,
+                    requests_per_minute=server.requests_per_minute,
+                    tokens_per_minute=server.tokens_per_minute,
+                    max_concurrency=server.max_concurrency,
+                    queue_length=server.queue_length,
+                    meter=meter,
+                ),
+            ),
+        )
+        candidates.append(Candidate(_layers(server, settings, remembered, *gate, names), server.tier))
+    rule = Rule(settings.route_strong_below, settings.route_strong_chars)
+    model: ChatModel = SharedChatModel(RoutedChatModel(candidates, rule, meter=meter), meter)
+    if remembered.replies is not None:
+        asked_of = " ".join(f"{server.base_url} {server.model}" for server in servers)
+        model = CachedChatModel(model, remembered.replies, meter, asked_of=asked_of)
+    return model
+
+
+def _layers(
+    server: ChatServer,
+    settings: Settings,
+    remembered: Remembered,
+    breaker: Breaker,
+    scheduler: Scheduler,
+    names: NameFinder | None,
+) -> ChatModel:
+    """One model of one server, from the client outwards."""
+    from rag.llm.breaker import BreakingChatModel
+    from rag.llm.client import HttpChatModel
+    from rag.llm.cost import Budget, CostedChatModel
+    from rag.llm.logs import LoggedChatModel
+    from rag.llm.mask import MaskedChatModel, masks
+    from rag.llm.patience import PatientChatModel
+    from rag.llm.queue import QueuedChatModel
+    from rag.llm.retry import RetryingChatModel
+    from rag.llm.traces import TracedChatModel, wants_traces
+    from rag.llm.window import WindowedChatModel
+
+    info, meter = lookup(server.model, settings.models_file), remembered.meter
+    client = HttpChatModel.of(server, context_window=info.context_tokens, on_rate_limits=scheduler.learn)
+    model: ChatModel = PatientChatModel(client)
+    if masks(settings.personal_data, server.base_url):
+        model = MaskedChatModel(model, meter, names=names)
+    model = WindowedChatModel(model, max_output_tokens=info.max_output_tokens)
+    model = CostedChatModel(
+        model, info, ledger=remembered.ledger, budget=Budget(settings.budget_usd_per_day), meter=meter
     )
-    return RetryingChatModel(model)
+    model = LoggedChatModel(model, texts=settings.log_texts)
+    if wants_traces():
+        model = TracedChatModel(model, client.base_url)
+    model = QueuedChatModel(model, scheduler)
+    model = BreakingChatModel(model, breaker)
+    return RetryingChatModel(model, meter=meter)
+
+
+def _names(settings: Settings) -> NameFinder | None:
+    if not settings.personal_names:
+        return None
+    from rag.llm.personal_names import names_finder
+
+    return names_finder()

@@ -14,6 +14,7 @@ from rag.core.protocols import ChatModel
 from rag.core.settings import Settings
 from rag.core.types import Answer, AnswerEvent, Final, Message, Retrieved, Scope, Sentence, Verdict
 from rag.llm.client import HttpChatModel
+from rag.llm.patience import PatientChatModel
 from rag.llm.retry import RetryingChatModel
 from rag.llm.stack import build_chat_model
 from tests.rag.chat_server import (
@@ -34,14 +35,10 @@ RIGHT = "You can carry over up to five unused vacation days until March 31"
 KEY = "sk-test-0123456789abcdef"
 
 
-def impatient(base_url: str, waits: list[float] | None = None) -> ChatModel:
+def impatient(base_url: str) -> ChatModel:
     """The client and the retry policy as they are in use, but without the waiting."""
-
-    async def sleep(seconds: float) -> None:
-        if waits is not None:
-            waits.append(seconds)
-
-    return RetryingChatModel(HttpChatModel(base_url, "gpt-4", api_key=KEY), sleep=sleep)
+    client = PatientChatModel(HttpChatModel(base_url, "gpt-4", api_key=KEY))
+    return RetryingChatModel(client, jitter=lambda low, high: low)
 
 
 async def all_events(
@@ -84,13 +81,13 @@ FAULTS = {
     "a server that loads its model": (error(503, "Loading model"), 3, "chat-unreachable", "Loading model"),
     "a gateway's page": (reply(502, "<html>Bad gateway</html>", "text/html"), 3, "chat-unreachable", "502"),
     "a broken connection": (cut_after(), 3, "chat-unreachable", "broke"),
-    "another web page": (reply(200, "<html>Welcome</html>", "text/html"), 1, "chat-protocol-error", "llm_base_url"),
-    "JSON that is no completion": (reply(200, ["hello"]), 1, "chat-protocol-error", "llm_base_url"),
-    "an empty object": (reply(200, {}), 1, "chat-protocol-error", "llm_base_url"),
-    "events that are no JSON": (events("{not json"), 1, "chat-protocol-error", "llm_base_url"),
-    "choices of a wrong kind": (events('{"choices": "x"}'), 1, "chat-protocol-error", "llm_base_url"),
-    "no events": (events(), 1, "chat-protocol-error", "broke off"),
-    "an event without end": (reply(200, "data: " + "x" * 1_100_000, "text/event-stream"), 1, "chat-protocol-error", "without end"),
+    "another web page": (reply(200, "<html>Welcome</html>", "text/html"), 3, "chat-protocol-error", "llm_base_url"),
+    "JSON that is no completion": (reply(200, ["hello"]), 3, "chat-protocol-error", "llm_base_url"),
+    "an empty object": (reply(200, {}), 3, "chat-protocol-error", "llm_base_url"),
+    "events that are no JSON": (events("{not json"), 3, "chat-protocol-error", "llm_base_url"),
+    "choices of a wrong kind": (events('{"choices": "x"}'), 3, "chat-protocol-error", "llm_base_url"),
+    "no events": (events(), 3, "chat-protocol-error", "broke off"),
+    "an event without end": (reply(200, "data: " + "x" * 1_100_000, "text/event-stream"), 3, "chat-protocol-error", "without end"),
     "an error among the events": (events(json.dumps({"error": {"message": "out of memory"}})), 3, "chat-unreachable", "out of memory"),
     "a full window": (error(400, "the request exceeds the available context size", "exceed_context_size_error"), 1, "context-overflow", "llm_context_tokens"),
 }  # fmt: skip
@@ -102,7 +99,7 @@ async def test_where_the_chat_server_fails_the_documents_are_quoted_and_the_reas
 ) -> None:
     act, n_requests, code, said = FAULTS[fault]
     async with chat_server(act) as server:
-        result = final(await all_events(parts(impatient(server.base_url))))
+        result = final(await all_events(parts(impatient(server.base_url), llm_attempts=3)))
         assert len(server.bodies) == n_requests
     quoted_instead(result)
     assert result.chat_error == code
@@ -126,16 +123,13 @@ async def test_a_server_that_never_answers_runs_into_the_time_limit() -> None:
     assert "llm_timeout_s" in result.notices[0]
 
 
-async def test_a_server_that_recovers_is_asked_again_with_growing_patience() -> None:
-    waits: list[float] = []
+async def test_a_server_that_recovers_is_asked_again() -> None:
     async with chat_server(
-        error(500, "boom"), error(429, "wait", retry_after="7"), writes(f"{RIGHT} [1].")
+        error(500, "boom"), error(429, "wait", retry_after="1"), writes(f"{RIGHT} [1].")
     ) as server:
-        result = final(await all_events(parts(impatient(server.base_url, waits))))
+        result = final(await all_events(parts(impatient(server.base_url))))
         assert server.bodies[0] == server.bodies[2]
     assert (result.mode, result.chat_error, result.notices) == ("llm", None, ())
-    assert 0 <= waits[0] <= 0.5
-    assert waits[1] == 7
 
 
 async def test_what_was_verified_before_the_stream_broke_stays_and_nothing_is_asked_twice() -> None:

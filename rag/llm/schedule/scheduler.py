@@ -27,10 +27,14 @@ _ENOUGH_SIGNS: Final = 2
 class RateLimits(Protocol):
     """What a server's headers say of its limits; None where they say nothing."""
 
-    limit_requests: int | None
-    remaining_requests: int | None
-    limit_tokens: int | None
-    remaining_tokens: int | None
+    @property
+    def limit_requests(self) -> int | None: ...
+    @property
+    def remaining_requests(self) -> int | None: ...
+    @property
+    def limit_tokens(self) -> int | None: ...
+    @property
+    def remaining_tokens(self) -> int | None: ...
 
 
 @dataclass(slots=True, eq=False)
