@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol, TypeAlias
 
-from rag.core.types import Usage
+from rag.core.types import ChatRequest, Usage
 from rag.llm.meter import Meter, NoMeter
 
 Where: TypeAlias = Literal["question", "answer"]
 Policy: TypeAlias = Literal["block", "flag", "pass"]
 
+PLAIN: Final = ChatRequest(())
 BLOCKED_QUESTION: Final = (
     "This question is not answered here, because it goes against the rules for what may be asked."
 )
@@ -47,17 +48,24 @@ class Judgement:
 
 
 class Moderator(Protocol):
-    async def judge(self, text: str, where: Where) -> Judgement: ...
+    async def judge(self, text: str, where: Where, like: ChatRequest = PLAIN) -> Judgement:
+        """``like`` lends its tenant, priority and trace id to a request that this costs."""
+        ...
 
 
 async def checked(
-    moderator: Moderator | None, text: str, where: Where, policy: Policy, meter: Meter | None = None
+    moderator: Moderator | None,
+    text: str,
+    where: Where,
+    policy: Policy,
+    meter: Meter | None = None,
+    like: ChatRequest = PLAIN,
 ) -> Judgement:
     """What the moderator says of a text and, in ``action``, what the policy does about it. Without a moderator, and
     where nobody could judge, the text passes."""
     if moderator is None or policy == "pass" or not text.strip():
         return Judgement(False)
-    judgement = await moderator.judge(text, where)
+    judgement = await moderator.judge(text, where, like)
     action: Policy = policy if judgement.flagged else "pass"
     verdict = action if judgement.flagged else "failed" if judgement.notice else "pass"
     (meter or NoMeter()).count("chat_moderated", where=where, verdict=verdict)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from rag.core.chat_server import ChatServer
+from rag.core.types import ChatRequest
 from rag.llm.address import checked_url
-from rag.llm.moderate import Judgement, Where
+from rag.llm.moderate import PLAIN, Judgement, Where
 from rag.llm.placeholders import Placeholders, new_key
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class EndpointModerator:
         if self._client is not None:
             await self._client.aclose()
 
-    async def judge(self, text: str, where: Where) -> Judgement:
+    async def judge(self, text: str, where: Where, like: ChatRequest = PLAIN) -> Judgement:
         """The worst of all pieces of a text. An endpoint that fails flags nothing and says why."""
         import httpx
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from rag.core.errors import SettingsError
-from rag.llm.moderate import Judgement, Where
+from rag.core.types import ChatRequest
+from rag.llm.moderate import PLAIN, Judgement, Where
 
 DEFAULT_RULES: Final = Path(__file__).parent / "moderation_rules.txt"
 _CATEGORY = re.compile(r"\[([a-z][a-z0-9/_-]*)\]")
@@ -20,7 +21,7 @@ class RulesModerator:
         """``rules``: patterns by category; see ``read_rules``."""
         self._rules = rules
 
-    async def judge(self, text: str, where: Where) -> Judgement:
+    async def judge(self, text: str, where: Where, like: ChatRequest = PLAIN) -> Judgement:
         plain = " ".join(_INVISIBLE.sub("", text).split())
         broken = tuple(
             name for name, rules in self._rules.items() if any(rule.search(plain) for rule in rules)

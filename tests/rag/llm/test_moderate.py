@@ -10,9 +10,17 @@ from pydantic import SecretStr
 
 from rag.core.chat_server import ChatServer as Server
 from rag.core.errors import SettingsError
-from rag.core.types import Usage
+from rag.core.types import ChatRequest, Usage
 from rag.llm.client import HttpChatModel
-from rag.llm.moderate import BLOCKED_ANSWER, BLOCKED_QUESTION, SELF_HARM_HELP, Judgement, Where, checked
+from rag.llm.moderate import (
+    BLOCKED_ANSWER,
+    BLOCKED_QUESTION,
+    PLAIN,
+    SELF_HARM_HELP,
+    Judgement,
+    Where,
+    checked,
+)
 from rag.llm.moderate_endpoint import EndpointModerator
 from rag.llm.moderate_model import ModelModerator, verdict_of
 from rag.llm.moderate_rules import RulesModerator, read_rules
@@ -93,7 +101,7 @@ class Says:
     def __init__(self, judgement: Judgement) -> None:
         self.judgement, self.asked = judgement, 0
 
-    async def judge(self, text: str, where: Where) -> Judgement:
+    async def judge(self, text: str, where: Where, like: ChatRequest = PLAIN) -> Judgement:
         self.asked += 1
         return self.judgement
 
