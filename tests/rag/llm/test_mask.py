@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Message
+from rag.answer import answer
+from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Final, Message, Scope
 from rag.llm.client import HttpChatModel
 from rag.llm.mask import MaskedChatModel, masks
 from rag.llm.personal import find
@@ -18,6 +19,7 @@ from rag.llm.personal_names import names_finder
 from rag.llm.placeholders import Placeholders, Restoring
 from tests.rag.chat_server import ChatServer, chat_server, prompt_of, writes
 from tests.rag.llm.personal_cases import NOT_PERSONAL, PERSONAL
+from tests.rag.memory import parts
 
 KEY = b"one key for all tests"
 MAIL, PHONE = "anna.schmidt@example.com", "+49 30 901820"
@@ -236,3 +238,19 @@ def test_names_are_found_by_spacy_or_its_absence_is_told() -> None:
     masked = placeholders.mask(text)
     assert "Merkel" not in masked and "Obama" not in masked and "Berlin" in masked
     assert placeholders.restore(masked) == text
+
+
+async def test_a_restored_answer_is_verified_against_the_documents() -> None:
+    texts = {"desk.md": f"# Service desk\n\nThe service desk answers mail to {MAIL} within one day.\n"}
+    said = f"The service desk answers mail to {of().mask(MAIL)} within one day [1]."
+    async with chat_server(writes(*said)) as server:
+        chat = MaskedChatModel(HttpChatModel(server.base_url, "gpt-4"), key=KEY)
+        asked = answer(
+            "Which mail does the service desk answer?", Scope(), parts(chat, texts, abstain_below=0.0)
+        )
+        final = [event async for event in asked][-1]
+        assert MAIL not in json.dumps(server.bodies)
+    assert isinstance(final, Final)
+    assert final.answer.mode == "llm"
+    assert final.answer.text == f"The service desk answers mail to {MAIL} within one day [1]."
+    assert MAIL in final.answer.citations[0].quote

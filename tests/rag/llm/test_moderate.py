@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from rag.core.chat_server import ChatServer as Server
 from rag.core.errors import SettingsError
+from rag.core.settings import Settings
 from rag.core.types import ChatRequest, Usage
 from rag.llm.client import HttpChatModel
 from rag.llm.moderate import (
@@ -24,6 +25,7 @@ from rag.llm.moderate import (
 from rag.llm.moderate_endpoint import EndpointModerator
 from rag.llm.moderate_model import ModelModerator, verdict_of
 from rag.llm.moderate_rules import RulesModerator, read_rules
+from rag.llm.moderators import build_moderator
 from tests.rag.chat_server import Act, chat_server, error, prompt_of, reply, then_waits, writes
 
 RULES = RulesModerator(read_rules())
@@ -229,3 +231,20 @@ async def test_a_model_that_fails_or_chatters_flags_nothing_and_is_noticed(act: 
 )  # fmt: skip
 def test_a_models_verdict_is_read_strictly(said: str, verdict: tuple[str, ...] | None) -> None:
     assert verdict_of(said) == verdict
+
+
+# The settings'
+
+
+def test_the_settings_say_who_moderates() -> None:
+    url = "http://127.0.0.1:9/v1"
+    chat = HttpChatModel(url, "small")
+    assert build_moderator(Settings()) is None
+    assert isinstance(build_moderator(Settings(moderation="rules")), RulesModerator)
+    assert isinstance(build_moderator(Settings(moderation="model", llm_base_url=url), chat), ModelModerator)
+    assert isinstance(
+        build_moderator(Settings(moderation="endpoint", llm_base_url=url), chat), EndpointModerator
+    )
+    for moderation in ("endpoint", "model"):
+        with pytest.raises(SettingsError, match="needs a chat server"):
+            build_moderator(Settings(moderation=moderation))
