@@ -139,6 +139,60 @@ def ask(
 
 
 @app.command()
+def batch(
+    questions: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Questions as JSON lines; - reads stdin.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", help="Where the answers go; what it holds is not asked again."),
+    ],
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", metavar="N", min=1, max=1000, help="Questions at once."),
+    ] = None,
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="Bring the answers into the order of the questions at the end.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask the questions again that failed.")
+    ] = False,
+    max_usd: Annotated[
+        float | None, typer.Option("--max-usd", metavar="USD", min=0, help="Stop before it costs more.")
+    ] = None,
+    source: opt.FromSource = None,
+    type: opt.FromType = None,
+    after: opt.After = None,
+    before: opt.Before = None,
+    heading: opt.Heading = None,
+    meta: opt.Meta = None,
+    store: opt.Store = None,
+    kb: opt.KnowledgeBase = None,
+    chroma: opt.Chroma = None,
+    as_json: opt.Json = False,
+) -> int:
+    """Answer thousands of questions from a file.
+
+    A line is {"question", "id"?, "kb"?, "filters"?}. It can be stopped at any point, by force too, and run again: nothing is asked twice. Exit code 3: some questions failed, the others are answered.
+    """
+    settings = settings_from(store, kb, chroma)
+    filters = filters_of(source, type, after, before, heading, meta)
+    from api.batch.command import batch as run_batch_command
+
+    return run_batch_command(
+        questions,
+        out,
+        settings,
+        filters=filters,
+        concurrency=concurrency,
+        ordered=ordered,
+        retry_failed=retry_failed,
+        max_usd=max_usd,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def search(
     question: Question = None,
     k: Annotated[int | None, typer.Option("-k", min=1, max=1000, help="Hits to show.")] = None,

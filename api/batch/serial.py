@@ -11,11 +11,10 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
+from api.batch.lines import parsed_line, reading
 from api.problems import problem, problem_of
 from api.schemas import BatchLine, validation_sentence
-from rag.core.errors import FootnoteError, PathNotFound, StoreError, UsageError
-
-MAX_LINE_CHARS = 1_000_000
+from rag.core.errors import FootnoteError, StoreError, UsageError
 
 
 def run_batch(
@@ -29,7 +28,7 @@ def run_batch(
     if out is not None and str(out) != "-" and str(questions) != "-" and out.resolve() == questions.resolve():
         raise UsageError(f"--out {out} is the file of the questions; name another one.")
     n_lines = n_errors = 0
-    with _reading(questions) as lines, _writing(out) as target:
+    with reading(questions) as lines, _writing(out) as target:
         for number, raw in enumerate(lines, 1):
             if not raw.strip():
                 continue
@@ -44,7 +43,7 @@ def run_batch(
 def _one(number: int, raw: str, answer: Callable[[BatchLine], dict[str, Any]]) -> dict[str, Any]:
     identity: Any = None
     try:
-        values = _parse(raw)
+        values = parsed_line(raw)
         identity = values.get("id")
         parsed = BatchLine.model_validate(values)
         return {"id": identity, **answer(parsed)}
@@ -58,34 +57,6 @@ def _one(number: int, raw: str, answer: Callable[[BatchLine], dict[str, Any]]) -
     except FootnoteError as exc:
         error = problem_of(exc)
     return {"id": identity, "line": number, "error": error}
-
-
-def _parse(raw: str) -> dict[str, Any]:
-    if len(raw) > MAX_LINE_CHARS:
-        raise ValueError(f"it is longer than {MAX_LINE_CHARS:,} characters")
-    try:
-        values = json.loads(raw)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"it is a {type(values).__name__}")
-    return values
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Iterator[str]]:
-    # A byte that is not UTF-8 spoils its own line only.
-    if str(path) == "-":
-        yield (raw.decode("utf-8-sig", "replace") for raw in sys.stdin.buffer)
-        return
-    try:
-        file = path.open("rb")
-    except OSError as exc:
-        raise PathNotFound(
-            f"The questions file {path} cannot be read ({exc.strerror}); check its path.", path=str(path)
-        ) from exc
-    with file:
-        yield (raw.decode("utf-8-sig", "replace") for raw in file)
 
 
 @contextmanager
