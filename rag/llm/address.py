@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from rag.core.errors import SettingsError
 
@@ -28,10 +29,20 @@ def checked_url(url: str) -> tuple[str, str]:
 
 
 def endpoint(base_url: str, path: str, query: Mapping[str, str] | None = None) -> str:
-    """``path`` below the base URL; the query of both."""
+    """``path`` below the base URL, with the query of both; without user and password, since addresses are logged."""
     parts = urlsplit(base_url)
     both = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(query or {})
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + path, urlencode(both), ""))
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, place, parts.path.rstrip("/") + path, urlencode(both), ""))
+
+
+def basic_auth(base_url: str) -> str | None:
+    """The header for the user and the password that the base URL holds."""
+    parts = urlsplit(base_url)
+    if not parts.username and not parts.password:
+        return None
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from rag.core.chat_server import ChatServer
 from rag.core.errors import ChatError, ChatRateLimited, ChatRefused
 from rag.core.types import ChatEvent, ChatRequest, Done, Timing
-from rag.llm.address import checked_headers, checked_url, endpoint
+from rag.llm.address import basic_auth, checked_headers, checked_url, endpoint
 from rag.llm.connect import Connections
 from rag.llm.deadline import Deadline
 from rag.llm.failures import Failures
@@ -64,8 +64,9 @@ class HttpChatModel:
         self._url = endpoint(url, "/chat/completions", query)
         self._keys = keys if keys is not None else KeyRing((api_key.strip(),) if api_key else ())
         self._secrets = tuple(value for value in (headers or {}).values() if len(value) >= 8)
+        basic = basic_auth(url)
         self._connections = Connections(
-            {**_ALWAYS, **checked_headers(headers or {})},
+            {**_ALWAYS, **({"Authorization": basic} if basic else {}), **checked_headers(headers or {})},
             ca_file=ca_file,
             proxy=proxy,
             transport=transport,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 _KEEP_ALIVE_S: Final = 30.0
+_SECRET_IN_URL: Final = re.compile(
+    r"([?&][^=&\s]*(?:key|token|secret|sig|pass|code)[^=&\s]*=)[^&\s]+", re.IGNORECASE
+)
 
 
 class Connections:
@@ -63,6 +68,21 @@ class Connections:
             ),
             follow_redirects=False,
         )
+
+
+class _WithoutSecrets(logging.Filter):
+    """httpx logs the address of every request, and gateways take keys there ("?api_key=…")."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                _SECRET_IN_URL.sub(r"\1***", str(value)) if hasattr(value, "raw_path") else value
+                for value in record.args
+            )
+        return True
+
+
+logging.getLogger("httpx").addFilter(_WithoutSecrets())
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:
