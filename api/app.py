@@ -14,7 +14,7 @@ from api.boundary import Boundary
 from api.guard import OriginGuard
 from api.handlers import add_handlers
 from api.problems import MEDIA_TYPE
-from api.routes import ask, documents, health, reference, search
+from api.routes import ask, documents, health, jobs, reference, search
 from api.schemas import Problem
 from rag.core.settings import Settings
 from rag.wiring import Footnote, open_footnote
@@ -59,7 +59,7 @@ def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
         },
     )
     add_handlers(app)
-    for module in (search, ask, documents, health, reference):
+    for module in (search, ask, jobs, documents, health, reference):
         app.include_router(module.router)
     app.openapi_schema = _with_problem(app)
 
