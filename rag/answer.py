@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from rag import cite, extractive, pack, prompt, rewrite
+from rag import cite, extractive, pack, prompt
+from rag.conversation import Conversation, prepared
 from rag.core.errors import ChatError, ContextOverflow
 from rag.core.protocols import ChatModel, ChunkIndex, Embedder, Retriever
 from rag.core.settings import Settings
 from rag.core.types import (
-    Answer,
     AnswerEvent,
     Attempts,
     ChatRequest,
@@ -23,16 +23,20 @@ from rag.core.types import (
     Retrieval,
     Retrieved,
     Scope,
+    Sentence,
 )
 from rag.core.types import (
     Final as FinalEvent,
 )
-from rag.draft import Draft, take, why_quoted
+from rag.draft import Draft, finished, refused, take, why_quoted
 from rag.fit import Fitted, fit
 from rag.generate import generated
+from rag.guard.injected import count_injected
 from rag.guard.question import checked_question
 from rag.laps import Laps
-from rag.llm import tokens
+from rag.llm import moderate, tokens
+from rag.llm.meter import Meter, NoMeter
+from rag.llm.moderate import Moderator
 from rag.offload import off_loop
 from rag.support import Support, support_of
 
@@ -50,6 +54,10 @@ class AnswerParts:
     index: ChunkIndex
     embedder: Embedder | None = None
     chat: ChatModel | None = None
+    chat_for: Callable[[str], ChatModel] | None = None
+    """``chat`` for one question, where replies to similar questions may serve."""
+    moderator: Moderator | None = None
+    meter: Meter = field(default_factory=NoMeter)
 
 
 async def answer(
@@ -63,48 +71,63 @@ async def answer(
 ) -> AsyncGenerator[AnswerEvent, None]:
     """``Retrieved``, then each ``Sentence`` once it has been verified, then ``Final``.
 
-    A chat model that fails is replaced by the extractive generator, with a notice. Raises ``InvalidQuestion``,
-    ``StoreError`` and what the encoder raises.
+    A chat model that fails is replaced by the extractive generator, with a notice. A question that moderation blocks
+    gets ``Final`` alone. Raises ``InvalidQuestion``, ``StoreError`` and what the encoder raises.
     """
     laps, settings, trace_id = Laps(), parts.settings, trace_id or uuid.uuid4().hex
     asked = checked_question(question, settings.max_question_chars)
-    query = rewrite.standalone(asked, history)
+    request = ChatRequest(
+        (),
+        temperature=settings.llm_temperature,
+        max_tokens=settings.answer_tokens,
+        timeout_s=settings.llm_timeout_s,
+        priority=priority,
+        tenant=scope.tenant,
+        trace_id=trace_id,
+        attempts=Attempts(settings.llm_attempts),
+    )
+    said = await moderate.checked(
+        parts.moderator, asked, "question", settings.moderation_question, parts.meter, request
+    )
+    if said.action == "block":
+        yield FinalEvent(refused(said, trace_id, laps))
+        return
+    talk = await prepared(history, asked, parts.chat, _counter(parts), _window(parts), settings, like=request)
+    laps.lap("question")
 
-    retrieval = await off_loop(parts.retriever.retrieve, query, scope, settings.context_hits)
+    retrieval = await off_loop(parts.retriever.retrieve, talk.question, scope, settings.context_hits)
     laps.lap("retrieve")
     template = prompt.load_prompt(settings.prompt)
-    fitted = await off_loop(_fitted, asked, query, retrieval, template, history, scope, parts)
+    fitted = await off_loop(_fitted, asked, talk, retrieval, template, scope, parts)
     packed = fitted.packed
     laps.lap("pack")
     yield Retrieved(retrieval, packed)
 
-    support = await off_loop(support_of, query, retrieval, packed, scope, parts.index, parts.embedder)
+    support = await off_loop(support_of, talk.question, retrieval, packed, scope, parts.index, parts.embedder)
     laps.lap("confidence")
-    draft = Draft(
-        cite.Verifier(
-            packed.sources, asked, lambda source: parts.index.source_blocks(scope, source), support.heads
-        )
+    verifier = cite.Verifier(
+        packed.sources, asked, lambda source: parts.index.source_blocks(scope, source), support.heads
     )
+    draft = Draft(verifier, usage=talk.usage, notices=[*retrieval.notices, *talk.notices])
+    draft.heed(said, "question")
+    draft.n_injected = count_injected(packed.sources)
+    parts.meter.count("injected_instructions", draft.n_injected)
     abstains = not packed.sources or support.confidence < settings.abstain_below
+    held: list[Sentence] | None = [] if _judges_answers(parts) else None
 
     if not abstains and parts.chat is not None:
         draft.mode = "llm"
-        request = ChatRequest(
-            fitted.messages,
-            temperature=settings.llm_temperature,
-            max_tokens=settings.answer_tokens,
-            timeout_s=settings.llm_timeout_s,
-            priority=priority,
-            tenant=scope.tenant,
-            trace_id=trace_id,
-            signals={"confidence": support.confidence, "question_chars": float(len(asked))},
-            attempts=Attempts(settings.llm_attempts),
-        )
+        chat = parts.chat_for(talk.question) if parts.chat_for else parts.chat
+        signals = {"confidence": support.confidence, "question_chars": float(len(asked))}
         try:
-            _tell_what_did_not_fit(fitted, draft, parts.chat)
-            async with aclosing(generated(parts.chat, request, settings, draft)) as sentences:
+            _tell_what_did_not_fit(fitted, draft, chat)
+            filled = replace(request, messages=fitted.messages, signals=signals)
+            async with aclosing(generated(chat, filled, settings, draft)) as sentences:
                 async for sentence in sentences:
-                    yield sentence
+                    if held is None:
+                        yield sentence
+                    else:
+                        held.append(sentence)
         except ChatError as exc:
             draft.chat_error = exc.code
             draft.notices.append(f"{exc} The answer stops there." if draft.shown else str(exc))
@@ -117,45 +140,56 @@ async def answer(
         draft.mode = "extractive"
         for checked in await off_loop(_extracted, asked, support, draft, parts):
             if (released := take(draft, checked, settings)) is not None:
-                yield released
+                if held is None:
+                    yield released
+                else:
+                    held.append(released)
         if not draft.shown:
             abstains, draft.mode = True, "canned"
         laps.lap("extract")
 
+    if held:
+        text = cite.joined(draft.shown)
+        said = await moderate.checked(
+            parts.moderator, text, "answer", settings.moderation_answer, parts.meter, request
+        )
+        draft.heed(said, "answer")
+        laps.lap("moderate")
+        if said.action == "block":
+            yield FinalEvent(refused(said, trace_id, laps, draft, support.confidence))
+            return
+        for sentence in held:
+            yield sentence
+    final = finished(draft, support.confidence, ABSTENTION if abstains else None, trace_id, laps)
     yield FinalEvent(
-        Answer(
-            text=ABSTENTION if abstains else cite.joined(draft.shown),
-            sentences=() if abstains else tuple(checked.sentence for checked in draft.shown),
-            citations=() if abstains else tuple(draft.citations),
-            abstained=abstains,
-            confidence=support.confidence,
-            mode=draft.mode,
+        replace(
+            final,
             closest=_closest(retrieval) if abstains else (),
             dropped=packed.dropped,
-            withheld=tuple(draft.withheld),
-            unknown_markers=draft.unknown_markers,
-            notices=(*retrieval.notices, *draft.notices),
-            usage=draft.usage,
-            cost_usd=draft.usage.cost_usd,
-            timings_ms={**retrieval.timings_ms, **laps.total()},
-            trace_id=trace_id,
+            timings_ms={**retrieval.timings_ms, **final.timings_ms},
             prompt_version=template.version if parts.chat is not None else None,
-            chat_error=draft.chat_error,
-            model=draft.done.model if draft.done else None,
-            route=draft.done.route if draft.done else None,
-            switched=tuple(draft.switched),
-            truncated=draft.truncated,
-            cached=draft.done is not None and draft.done.cached,
         )
     )
 
 
+def _judges_answers(parts: AnswerParts) -> bool:
+    """Then nothing is let go before all of it has been judged."""
+    return parts.moderator is not None and parts.settings.moderation_answer != "pass"
+
+
+def _counter(parts: AnswerParts) -> tokens.TiktokenCounter | None:
+    return None if parts.chat is None else tokens.TiktokenCounter(parts.chat.name)
+
+
+def _window(parts: AnswerParts) -> int:
+    return 0 if parts.chat is None else parts.chat.context_window
+
+
 def _fitted(
     asked: str,
-    query: str,
+    talk: Conversation,
     retrieval: Retrieval,
     template: prompt.PromptTemplate,
-    history: Sequence[Message],
     scope: Scope,
     parts: AnswerParts,
 ) -> Fitted:
@@ -167,6 +201,7 @@ def _fitted(
 
     if parts.chat is not None:
         counter = tokens.TiktokenCounter(parts.chat.name)
+        query, history = talk.question, talk.history
         fitted = fit(
             asked,
             query,
@@ -180,7 +215,9 @@ def _fitted(
         )
         if fitted.messages or not retrieval.hits:
             return fitted
-    packed = pack.pack(query, retrieval.hits, text_of, tokens.EstimatedCounter(), settings.context_tokens)
+    packed = pack.pack(
+        talk.question, retrieval.hits, text_of, tokens.EstimatedCounter(), settings.context_tokens
+    )
     return Fitted(packed, ())
 
 

@@ -24,12 +24,13 @@ async def generated(
     """The sentences of the chat model that may be shown. Raises ``ChatError``."""
     stream = markers.SentenceStream()
     written: list[str] = []
+    told = False
     try:
         async with aclosing(chat.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
                 match event:
                     case Usage():
-                        draft.usage += event
+                        draft.usage, told = draft.usage + event, True
                         continue
                     case Switched():
                         draft.switched.append(event)
@@ -47,10 +48,10 @@ async def generated(
                     elif (released := take(draft, checked, settings)) is not None:
                         yield released
     finally:
-        if written and draft.usage == Usage():  # a stream that breaks off has cost something too
+        if written and not told:  # a stream that breaks off has cost something too
             counter = tokens.TiktokenCounter(chat.name)
             n_out = counter.count("".join(written))
-            draft.usage = Usage(tokens.count_messages(counter, request.messages), n_out, estimated=True)
+            draft.usage += Usage(tokens.count_messages(counter, request.messages), n_out, estimated=True)
 
 
 def _finished(pieces: list[str], done: Done, draft: Draft, settings: Settings) -> list[str]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from rag.core.errors import SettingsError
 from rag.core.types import Message, PackedSource
+from rag.guard.injected import without_orders
+from rag.llm.template import Template, fill, load_template, parse_template
 from rag.markers import MARKER
 
 PLACEHOLDERS: Final = frozenset(["question", "sources"])
-_FOLDER: Final = Path(__file__).parent / "prompts"
-_PART = re.compile(r"^<!-- (system|user) -->[ \t]*\n", re.MULTILINE)
-_PLACEHOLDER = re.compile(r"\{\{\s*([\w.-]*)\s*\}\}")
 
 # What could be read as the end of a source, as a turn of the chat, or as a marker of ours.
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
@@ -57,50 +53,25 @@ class PromptTemplate:
         ``rag.passages.heads``."""
         values = {"question": harmless(question), "sources": render_sources(sources, heads)}
         return (
-            Message("system", _filled(self.system, values)),
+            Message("system", fill(self.system, values)),
             *(Message(turn.role, harmless(turn.content)) for turn in history if turn.role != "system"),
-            Message("user", _filled(self.user, values)),
+            Message("user", fill(self.user, values)),
         )
 
 
 def load_prompt(name: str) -> PromptTemplate:
-    """A template by its name in ``rag/prompts/`` or by path. Raises ``SettingsError`` if it cannot be read, or
-    a placeholder is missing or unknown."""
-    path = _FOLDER / f"{name}.md" if re.fullmatch(r"[\w-]+", name) else Path(name)
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, ValueError) as exc:
-        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.md")))
-        raise SettingsError(
-            f"The prompt template {name} cannot be read; give a path, or one of: {known}.", setting="prompt"
-        ) from exc
-    return parse_prompt(name, text)
+    """A template by its name in ``rag/prompts/`` ("answer", "answer@brief") or by path. Raises ``SettingsError`` if it
+    cannot be read, or a placeholder is missing or unknown."""
+    return _of(load_template(name, PLACEHOLDERS))
 
 
 def parse_prompt(name: str, text: str) -> PromptTemplate:
     """Raises ``SettingsError`` for a template without its two parts or with wrong placeholders."""
-    text = text.replace("\r\n", "\n")
-    pieces = _PART.split(text)
-    if pieces[1::2] != ["system", "user"] or pieces[0].strip():
-        raise SettingsError(
-            f"The prompt template {name} needs a line '<!-- system -->' and, after it, a line '<!-- user -->'; "
-            "add them.",
-            setting="prompt",
-        )
-    system, user = pieces[2].strip(), pieces[4].strip()
-    named = set(_PLACEHOLDER.findall(system + user))
-    for problem, names in (("does not know", named - PLACEHOLDERS), ("lacks", PLACEHOLDERS - named)):
-        if names:
-            shown = ", ".join("{{" + one + "}}" for one in sorted(names))
-            raise SettingsError(
-                f"The prompt template {name} {problem} {shown}; the placeholders are {{{{question}}}} and {{{{sources}}}}."
-                if problem == "lacks"
-                else f"The prompt template {name} uses {shown}, which is no placeholder; there are {{{{question}}}} "
-                "and {{sources}}.",
-                setting="prompt",
-            )
-    version = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return PromptTemplate(name, system, user, version)
+    return _of(parse_template(name, text, PLACEHOLDERS))
+
+
+def _of(template: Template) -> PromptTemplate:
+    return PromptTemplate(template.name, template.system, template.user, template.version)
 
 
 def render_sources(sources: Sequence[PackedSource], heads: Mapping[int, str] | None = None) -> str:
@@ -114,7 +85,7 @@ def render_source(source: PackedSource, head: str = "") -> str:
     section = " > ".join(source.heading_path)
     where = f' section="{_attribute(section)}"' if section else ""
     title = _attribute(source.source.title)
-    return f'<source id="{source.number}" title="{title}"{page}{where}>\n{harmless(head + source.text)}\n</source>'
+    return f'<source id="{source.number}" title="{title}"{page}{where}>\n{harmless(head + without_orders(source.text))}\n</source>'
 
 
 def harmless(text: str) -> str:
@@ -136,7 +107,3 @@ def without_fences(text: str) -> str:
 
 def _attribute(text: str) -> str:
     return re.sub(r"[\s\"<>]+", " ", harmless(text)).strip()[:160]
-
-
-def _filled(template: str, values: dict[str, str]) -> str:
-    return _PLACEHOLDER.sub(lambda match: values[match.group(1)], template)

@@ -16,38 +16,43 @@ from ingest.store.store import Store
 from rag.core.reports import DoctorReport, OnSyncEvent, SourceInfo, StoreStatus, SyncReport
 from rag.core.settings import Settings
 from rag.core.types import Answer, AnswerEvent, Document, Filters, Final, Message, Priority, Retrieval, Scope
+from rag.llm.meter import Meter, NoMeter
 
 if TYPE_CHECKING:
     from ingest.context import IngestContext
     from ingest.store.catalog import IndexRow
     from rag.answer import AnswerParts
-    from rag.core.protocols import ChatModel, Embedder
+    from rag.core.protocols import ChatModel, Embedder, Vectors
+    from rag.llm.moderate import Moderator
+    from rag.llm.semantic import SemanticIndex
+    from rag.llm.stack import Remembered
     from rag.loop import LoopThread
     from rag.retrieve.hybrid import HybridRetriever
 
 TENANT = "default"
 
 
-def open_footnote(settings: Settings, *, create: bool = False) -> Footnote:
+def open_footnote(settings: Settings, *, create: bool = False, meter: Meter | None = None) -> Footnote:
     """Opens a store. Use it as a context manager, or close it.
 
-    ``create`` makes the store if it is not there. Nothing is locked before the first write.
+    ``create`` makes the store if it is not there; ``meter`` is told what happens. Nothing is locked before the first write.
     Raises ``StoreError`` and its subclasses.
     """
-    return Footnote(settings, Store(settings.store, chroma_url=settings.chroma, create=create))
+    return Footnote(settings, Store(settings.store, chroma_url=settings.chroma, create=create), meter)
 
 
 class Footnote:
     """A store and everything that works on it. Questions may be asked from several threads at once."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, meter: Meter | None = None) -> None:
         self.settings = settings
+        self.meter: Meter = meter or NoMeter()
         self.store = store
         self._writing = threading.Lock()
         self._building = threading.Lock()
-        self._chat_models: WeakKeyDictionary[asyncio.AbstractEventLoop, ChatModel | None] = (
-            WeakKeyDictionary()
-        )
+        self._chats: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[ChatModel | None, Moderator | None]
+        ] = WeakKeyDictionary()
 
     def __enter__(self) -> Self:
         return self
@@ -60,11 +65,19 @@ class Footnote:
         if "_loop" in vars(self):
             self._loop.run(self.aclose())
             self._loop.close()
+        if "_similar" in vars(self) and self._similar is not None:
+            self._similar.close()
+        if "_remembered" in vars(self):
+            self._remembered.close()
         self.store.close()
 
     async def aclose(self) -> None:
         """Closes the connections that belong to the running loop."""
-        chat = self._chat_models.pop(asyncio.get_running_loop(), None)
+        from rag.llm.moderate_endpoint import EndpointModerator
+
+        chat, moderator = self._chats.pop(asyncio.get_running_loop(), (None, None))
+        if isinstance(moderator, EndpointModerator):
+            await moderator.close()
         if chat is not None:
             await chat.close()
 
@@ -273,24 +286,68 @@ class Footnote:
         return HybridRetriever(self.index, self.embedder, candidates=settings.candidates, reranker=reranker)
 
     def answer_parts(self, loop: asyncio.AbstractEventLoop) -> AnswerParts:
-        """What answers are made with; the chat model belongs to the loop."""
+        """What answers are made with; what talks to chat servers belongs to the loop."""
         from rag.answer import AnswerParts
 
+        chat, moderator = self._chat_of(loop)
         return AnswerParts(
             settings=self.settings,
             retriever=self.retriever,
             index=self.index,
             embedder=self.embedder,
-            chat=self._chat_model(loop),
+            chat=chat,
+            chat_for=self._chat_for(chat),
+            moderator=moderator,
+            meter=self.meter,
         )
 
-    def _chat_model(self, loop: asyncio.AbstractEventLoop) -> ChatModel | None:
-        from rag.llm.stack import build_chat_model
+    def _chat_of(self, loop: asyncio.AbstractEventLoop) -> tuple[ChatModel | None, Moderator | None]:
+        from rag.llm.moderators import build_moderator
+        from rag.llm.stack import build_chat_model, first_key
 
         with self._building:
-            if loop not in self._chat_models:
-                self._chat_models[loop] = build_chat_model(self.settings)
-            return self._chat_models[loop]
+            if loop not in self._chats:
+                chat = build_chat_model(self.settings, self._remembered)
+                self._chats[loop] = chat, build_moderator(self.settings, chat, first_key(self.settings))
+            return self._chats[loop]
+
+    def _chat_for(self, chat: ChatModel | None) -> Callable[[str], ChatModel] | None:
+        """Serves replies to similar questions too, where the settings say so."""
+        from rag.llm.cache import CachedChatModel
+
+        replies = self._remembered.replies
+        if self._similar is None or replies is None or not isinstance(chat, CachedChatModel):
+            return None
+        similar, asked_of, meter = self._similar, chat.asked_of, self.meter
+        return lambda question: similar.around(
+            chat, replies, question, self._embedded, asked_of=asked_of, meter=meter
+        )
+
+    def _embedded(self, question: str) -> Vectors:
+        vectors: Vectors = self.embedder.embed([question], "query")
+        return vectors.reshape(-1)
+
+    @cached_property
+    def _similar(self) -> SemanticIndex | None:
+        if self.settings.semantic_cache is None:
+            return None
+        from rag.llm.semantic import SemanticIndex
+        from rag.llm.serving_db import FILE
+
+        return SemanticIndex(
+            self.store.folder / FILE,
+            self.settings.semantic_cache,
+            ttl_s=self.settings.answer_cache_ttl_s,
+            space=self.embedder.fingerprint,
+        )
+
+    @cached_property
+    def _remembered(self) -> Remembered:
+        from rag.llm.stack import Remembered, open_remembered
+
+        if not self.settings.chat_servers():
+            return Remembered(self.meter)
+        return open_remembered(self.settings, self.store.folder, self.meter)
 
     @cached_property
     def _loop(self) -> LoopThread:

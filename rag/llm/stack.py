@@ -7,14 +7,16 @@ route      the right model, and the next one when it fails
   breaker    not now, where the server keeps failing          one for each server
   queue      when it is our turn                              one for each server
   trace, log, cost                                            what happened, what it took
-  window     what does not fit is not sent
   mask       personal data stays here
+  window     what does not fit is not sent
   patience   a silent server is given up
     client     HTTP
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,9 +125,9 @@ def _layers(
     info, meter = lookup(server.model, settings.models_file), remembered.meter
     client = HttpChatModel.of(server, context_window=info.context_tokens, on_rate_limits=scheduler.learn)
     model: ChatModel = PatientChatModel(client)
+    model = WindowedChatModel(model, max_output_tokens=info.max_output_tokens)
     if masks(settings.personal_data, server.base_url):
         model = MaskedChatModel(model, meter, names=names)
-    model = WindowedChatModel(model, max_output_tokens=info.max_output_tokens)
     model = CostedChatModel(
         model, info, ledger=remembered.ledger, budget=Budget(settings.budget_usd_per_day), meter=meter
     )
@@ -143,3 +145,18 @@ def _names(settings: Settings) -> NameFinder | None:
     from rag.llm.personal_names import names_finder
 
     return names_finder()
+
+
+def first_key(settings: Settings) -> Callable[[], str | None]:
+    """The key of the first server, for what is asked of it beside chat completions."""
+    servers = settings.chat_servers()
+
+    def key() -> str | None:
+        if not servers:
+            return None
+        server = servers[0]
+        if server.api_key is not None:
+            return server.api_key.get_secret_value()
+        return os.environ.get(server.api_key_env) if server.api_key_env else None
+
+    return key

@@ -86,7 +86,7 @@ FAULTS = {
     "an empty object": (reply(200, {}), 3, "chat-protocol-error", "llm_base_url"),
     "events that are no JSON": (events("{not json"), 3, "chat-protocol-error", "llm_base_url"),
     "choices of a wrong kind": (events('{"choices": "x"}'), 3, "chat-protocol-error", "llm_base_url"),
-    "no events": (events(), 3, "chat-protocol-error", "broke off"),
+    "no events": (events(), 3, "chat-protocol-error", "llm_base_url"),
     "an event without end": (reply(200, "data: " + "x" * 1_100_000, "text/event-stream"), 3, "chat-protocol-error", "without end"),
     "an error among the events": (events(json.dumps({"error": {"message": "out of memory"}})), 3, "chat-unreachable", "out of memory"),
     "a full window": (error(400, "the request exceeds the available context size", "exceed_context_size_error"), 1, "context-overflow", "llm_context_tokens"),
