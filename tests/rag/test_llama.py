@@ -52,7 +52,11 @@ async def events_of(
 ) -> list[AnswerEvent]:
     chosen = {**chat_settings(url), **changed}
     chat = build_chat_model(Settings(**chosen))  # type: ignore[arg-type]
-    return [event async for event in answer(question, Scope(), parts(chat, **chosen), history=history)]
+    assert chat is not None
+    try:
+        return [event async for event in answer(question, Scope(), parts(chat, **chosen), history=history)]
+    finally:
+        await chat.close()
 
 
 def final(events: list[AnswerEvent]) -> Answer:
