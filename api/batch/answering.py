@@ -64,13 +64,14 @@ async def answered_line(
 
 
 async def _answered(line: BatchLine, ask: Ask, retry_delays_s: Sequence[float]) -> Answer:
-    """Nobody waits for a batch: a server that is down for a moment is asked again before it is done without."""
+    """Nobody waits for a batch: a server that is down for a moment is asked again before it is done without. Where
+    the model has begun to answer, that is paid for and is what there is."""
     for delay_s in (*retry_delays_s, None):
         answer = await ask(line)
         if answer.chat_error == BudgetExceeded.code:
             notice = next(iter(answer.notices), "The budget for the day is spent.")
             raise BudgetExceeded(notice)
-        if delay_s is None or answer.truncated or answer.chat_error not in _MAY_PASS:
+        if delay_s is None or answer.mode == "llm" or answer.chat_error not in _MAY_PASS:
             break
         await asyncio.sleep(delay_s)
     return answer
@@ -83,5 +84,5 @@ def failure_of(result: dict[str, Any]) -> str | None:
     code = result.get("chat_error")
     if code is None:
         return None
-    how = "stops early" if result.get("truncated") else "was made without the chat model"
+    how = "stops early" if result.get("mode") == "llm" else "was made without the chat model"
     return f"The answer {how} ({code})."
