@@ -153,16 +153,14 @@ class HttpChatModel:
     async def _sent(self, request: ChatRequest, deadline: Deadline) -> httpx.Response:
         """The reply's head, with status 200. A key that is refused gives way to the next, and fields that the server
         refuses are left out: neither is a failure of the server."""
-        client = self._connections.client()
         tried: set[str] = set()
         with deadline:
             key = await self._keys.take()
         while True:
             dialect = self._dialect
             body = encoded(request_body(request, request.model or self.name, dialect))
-            sending = client.build_request("POST", self._url, content=body, headers=_headers(request, key))
             with deadline:
-                response = await client.send(sending, stream=True)
+                response = await self._connections.send(self._url, body, _headers(request, key))
             if self._on_rate_limits is not None:
                 info = rate_limits(response.headers, response.status_code)
                 if info is not None:

@@ -17,9 +17,24 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 _KEEP_ALIVE_S: Final = 30.0
+_STALE_CONNECTIONS: Final = 2
+"""How many in a row a request may meet."""
 _SECRET_IN_URL: Final = re.compile(
     r"([?&][^=&\s]*(?:key|token|secret|sig|pass|code)[^=&\s]*=)[^&\s]+", re.IGNORECASE
 )
+
+
+class _Opened:
+    """Told by httpcore what happens to a request: whether a connection was opened for it."""
+
+    __slots__ = ("any",)
+
+    def __init__(self) -> None:
+        self.any = False
+
+    async def __call__(self, event: str, _: object) -> None:
+        if event == "connection.connect_tcp.started":
+            self.any = True
 
 
 class Connections:
@@ -41,10 +56,34 @@ class Connections:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def client(self) -> httpx.AsyncClient:
+        """Of the running loop."""
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client, self._loop = self._new(), loop  # the connections of a loop that ended went with it
         return self._client
+
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+        """The head of the reply to a POST; its body is still to be read, and the response to be closed.
+
+        A server may close a connection just when it is used again; then there was no reply and never will be one, so
+        the request goes out once more, on another connection.
+        """
+        import httpx
+
+        client = self.client()
+        for _ in range(_STALE_CONNECTIONS):
+            opened = _Opened()
+            request = client.build_request(
+                "POST", url, content=body, headers=headers, extensions={"trace": opened}
+            )
+            try:
+                return await client.send(request, stream=True)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                if opened.any:
+                    raise
+        return await client.send(
+            client.build_request("POST", url, content=body, headers=headers), stream=True
+        )
 
     async def close(self) -> None:
         client, self._client = self._client, None

@@ -123,7 +123,7 @@ class Reply:
     def _read(self, reply: dict[str, Any], part: str) -> str:
         """The text of the first choice; finish reason, usage and model are kept."""
         model = reply.get("model")
-        if isinstance(model, str) and model:
+        if isinstance(model, str) and model and not model.startswith("/"):  # llama.cpp: the path of its file
             self.model = model
         if reply.get("usage"):
             self.usage = usage_of(reply) or self.usage

@@ -115,6 +115,21 @@ async def test_a_connection_is_used_again(server: FaultServer, model: HttpChatMo
     assert (len(server.requests), server.connections) == (8, 1)
 
 
+@pytest.mark.parametrize("fault", [Fault.HANGS_UP, Fault.RESET])
+async def test_a_connection_that_the_server_closes_when_it_is_used_again_is_no_failure(
+    fault: Fault, server: FaultServer, model: HttpChatModel
+) -> None:
+    await answered(model, ask("one?"))
+    server.script(fault)
+    assert (await answered(model, ask("two?")))[0] == answer_to("two?")
+    assert [one.fault for one in server.requests] == [Fault.NONE, fault, Fault.NONE]
+    server.script(Fault.NONE, *[fault] * 5)
+    await answered(model, ask("three?"))
+    with pytest.raises(ChatUnreachable):  # but a new connection that is closed is one
+        await answered(model, ask("four?"))
+    assert len(server.requests) == 3 + 1 + 2
+
+
 async def test_a_hundred_at_once_get_each_its_own_answer(server: FaultServer, model: HttpChatModel) -> None:
     questions = [f"{number}?" for number in range(100)]
     replies = await asyncio.gather(*(answered(model, ask(question)) for question in questions))
