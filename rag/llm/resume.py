@@ -14,6 +14,8 @@ _GO_ON: Final = (
 )
 _BYTES_PER_TOKEN: Final = 4
 _MIN_OVERLAP_CHARS: Final = 4
+_MIN_SPACED_OVERLAP_CHARS: Final = 16
+"""Who begins with the space that is due next goes on exactly; a word that comes again then was meant twice."""
 _ANEW_CHARS: Final = 24
 _LOOK_BACK_CHARS: Final = 300
 _LONGEST_WORD_CHARS: Final = 40
@@ -80,7 +82,9 @@ class Seam:
         held, whole = self._held[lead:], self.written.strip()
         if whole and held.startswith(whole):
             return lead + len(whole)
-        for n in range(min(len(held), len(self.written)), _MIN_OVERLAP_CHARS - 1, -1):
+        goes_on = lead > 0 and not self.written[-1:].isspace()
+        least = _MIN_SPACED_OVERLAP_CHARS if goes_on else _MIN_OVERLAP_CHARS
+        for n in range(min(len(held), len(self.written)), least - 1, -1):
             if self.written.endswith(held[:n]):
                 return lead + n
         self.starts_over = len(held) >= _ANEW_CHARS and whole.startswith(held[:_ANEW_CHARS])

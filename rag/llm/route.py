@@ -16,6 +16,9 @@ from rag.llm.resume import Seam, continued
 from rag.llm.routing import Route, Rule, Tier, routed
 
 _MIN_LEFT_S: Final = 0.05
+_ENDING_S: Final = 0.25
+_ENDING_SHARE: Final = 0.02
+"""Kept of the time, to tell the reader how it ended before the reader's own deadline."""
 _PATIENCE: Final = 0.6
 """Share of the time left that a silent model gets while another one can be asked."""
 _STARTS_OVER: Final = "starts-over"
@@ -47,7 +50,7 @@ class RoutedChatModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         now = asyncio.get_running_loop().time
-        deadline = now() + request.timeout_s
+        deadline = now() + request.timeout_s - min(_ENDING_S, _ENDING_SHARE * request.timeout_s)
         route = routed(request, self._rule)
         waiting = sorted(self._candidates, key=lambda one: one.tier != route.tier)
         written: list[str] = []

@@ -66,6 +66,11 @@ def test_a_continuation_that_begins_anew_in_other_words_is_not_let_through() -> 
     assert seam.feed(" And more.") == seam.close() == ""
 
 
+def test_a_word_that_was_meant_twice_stays() -> None:
+    assert joined("What they had", " had to be sent back.") == "What they had had to be sent back."
+    assert joined("the total of the total", " total is", known="") == "the total of the total total is"
+
+
 def test_a_short_repetition_is_not_mistaken_for_a_beginning() -> None:
     assert joined("You may. ", "You must.") == "You may. You must."
 
