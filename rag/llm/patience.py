@@ -14,13 +14,36 @@ from rag.core.types import ChatEvent, ChatRequest, Delta
 
 IDLE_S: Final = 20.0
 """A server that has begun to write and then is silent for this long has stalled."""
+_TIMES_AS_SLOW: Final = 8.0
+_LEAST_S: Final = 5.0
+"""Where others can be asked, a server is given up when it takes so many times as long as it ever did, but not sooner."""
+_FORGETS: Final = 0.05
 
 
-def longest_silence_s(left_s: float, patience: float, *, begun: bool) -> float:
-    """Before the first delta the request's share of the time that is left; an answer that makes progress is not cut
-    by it, only one that stalls."""
-    share_s = left_s * patience
-    return min(IDLE_S, share_s) if begun else share_s
+class Patience:
+    """How long one model may be silent, learned from how long it is silent.
+
+    The first delta gets the request's share of the time at most, less where the model is usually quick and somebody
+    else, or the same one, can still be asked. An answer that makes progress is not cut by that share, only one that
+    stalls. Each time it was too short for nothing it doubles, as a retransmission timer does (RFC 6298).
+    """
+
+    def __init__(self) -> None:
+        self._slowest_s: float | None = None
+
+    def silence_s(self, left_s: float, share: float, *, begun: bool) -> float:
+        longest_s = min(IDLE_S, left_s * share) if begun else left_s * share
+        if share >= 1.0 or self._slowest_s is None:
+            return longest_s
+        return min(longest_s, max(_LEAST_S, _TIMES_AS_SLOW * self._slowest_s))
+
+    def first_delta_after(self, seconds: float) -> None:
+        slowest_s = self._slowest_s or 0.0
+        self._slowest_s = max(seconds, slowest_s + _FORGETS * (seconds - slowest_s))
+
+    def silent_for(self, seconds: float) -> None:
+        if self._slowest_s is not None:
+            self._slowest_s = max(self._slowest_s, 2 * seconds / _TIMES_AS_SLOW)
 
 
 class PatientChatModel:
@@ -28,7 +51,7 @@ class PatientChatModel:
     in a queue is not taken for the server's silence."""
 
     def __init__(self, inner: ChatModel) -> None:
-        self._inner = inner
+        self._inner, self._patience = inner, Patience()
         self.name, self.context_window = inner.name, inner.context_window
 
     async def close(self) -> None:
@@ -36,10 +59,11 @@ class PatientChatModel:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         now = asyncio.get_running_loop().time
-        deadline = now() + request.timeout_s
+        sent_at = now()
+        deadline = sent_at + request.timeout_s
         begun = False
-        silence_s = longest_silence_s(request.timeout_s, request.patience, begun=False)
-        watch = _Watch(now() + silence_s)
+        silence_s = self._patience.silence_s(request.timeout_s, request.patience, begun=False)
+        watch = _Watch(sent_at + silence_s)
         try:
             async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
                 while True:
@@ -47,12 +71,15 @@ class PatientChatModel:
                         event = await anext(events, None)
                     if event is None:
                         return
-                    begun = begun or isinstance(event, Delta)
+                    if isinstance(event, Delta) and not begun:
+                        begun = True
+                        self._patience.first_delta_after(now() - sent_at)
                     yield event
                     if begun:  # the time that the reader takes is not the server's
-                        silence_s = longest_silence_s(deadline - now(), request.patience, begun=True)
+                        silence_s = self._patience.silence_s(deadline - now(), request.patience, begun=True)
                         watch.due_s = now() + silence_s
         except TimeoutError as exc:
+            self._patience.silent_for(silence_s)
             raise ChatTimeout(
                 f"The chat model {self.name} was silent for {max(0.0, silence_s):.3g} s; try again, or raise "
                 "llm_timeout_s.",

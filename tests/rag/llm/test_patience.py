@@ -6,7 +6,7 @@ import pytest
 
 from rag.core.errors import ChatTimeout
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Message
-from rag.llm.patience import IDLE_S, PatientChatModel, longest_silence_s
+from rag.llm.patience import IDLE_S, Patience, PatientChatModel
 from tests.rag.llm.scripted import ScriptedModel, Step, collected, text_of
 from tests.virtual_time import run_virtual
 
@@ -55,7 +55,7 @@ def test_an_answer_that_makes_progress_is_not_cut_by_that_share() -> None:
 
 
 def test_one_that_stalls_in_the_middle_is_given_up() -> None:
-    events, seconds, code = asked(request(600), 1.0, "half", 300.0, "never")
+    events, seconds, code = asked(request(600, patience=1.0), 1.0, "half", 300.0, "never")
     assert (events, code) == ([Delta("half")], "chat-timeout")
     assert seconds == pytest.approx(1 + IDLE_S)
 
@@ -85,8 +85,46 @@ def test_a_reader_who_is_cancelled_is_cancelled_and_not_timed_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left_s", "patience", "begun", "silence_s"),
+    ("left_s", "share", "begun", "silence_s"),
     [(60, 0.5, False, 30), (60, 1.0, False, 60), (60, 1.0, True, IDLE_S), (10, 0.5, True, 5)],
 )
-def test_the_rule_for_silence(left_s: float, patience: float, begun: bool, silence_s: float) -> None:
-    assert longest_silence_s(left_s, patience, begun=begun) == silence_s
+def test_the_rule_for_silence(left_s: float, share: float, begun: bool, silence_s: float) -> None:
+    assert Patience().silence_s(left_s, share, begun=begun) == silence_s
+
+
+def test_a_server_that_is_usually_quick_is_given_up_sooner_while_others_can_be_asked() -> None:
+    patience = Patience()
+    patience.first_delta_after(1.0)
+    assert patience.silence_s(60, 0.5, begun=False) == patience.silence_s(60, 0.5, begun=True) == 8.0
+    assert patience.silence_s(60, 1.0, begun=False) == 60
+    assert patience.silence_s(6, 0.5, begun=False) == 3.0
+
+
+def test_a_server_that_has_become_slow_is_waited_for_longer_each_time() -> None:
+    patience = Patience()
+    patience.first_delta_after(1.0)
+    waits = []
+    for _ in range(3):
+        waits.append(patience.silence_s(60, 0.5, begun=False))
+        patience.silent_for(waits[-1])
+    assert waits == [8.0, 16.0, 30.0]
+
+
+def test_what_was_slow_once_is_forgotten() -> None:
+    patience = Patience()
+    patience.first_delta_after(20.0)
+    for _ in range(200):
+        patience.first_delta_after(0.1)
+    assert patience.silence_s(60, 0.5, begun=False) == 5.0
+
+
+def test_it_learns_from_the_replies_it_passes_on() -> None:
+    async def main() -> float:
+        model = PatientChatModel(ScriptedModel([[0.2, "quick"], [100.0, "late"]]))
+        await collected(model.stream(request()))
+        before = asyncio.get_running_loop().time()
+        with pytest.raises(ChatTimeout, match="silent for 5 s"):
+            await collected(model.stream(request()))
+        return asyncio.get_running_loop().time() - before
+
+    assert run_virtual(main()) == pytest.approx(5.0)
