@@ -33,7 +33,7 @@ async def chat_server(*script: Act) -> AsyncIterator[ChatServer]:
                 name.lower(): value.strip()
                 for name, _, value in (line.partition(":") for line in head[1:] if line)
             }
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            body = await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}"
             server.headers.append(headers)
             server.bodies.append(json.loads(body))
             await script[min(len(server.bodies), len(script)) - 1](server, writer)
