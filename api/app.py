@@ -13,8 +13,9 @@ from api.body_limit import BodyLimit
 from api.boundary import Boundary
 from api.guard import OriginGuard
 from api.handlers import add_handlers
+from api.metrics import PrometheusMeter
 from api.problems import MEDIA_TYPE
-from api.routes import ask, documents, health, jobs, reference, search
+from api.routes import ask, documents, health, jobs, metrics, reference, search
 from api.schemas import Problem
 from rag.core.settings import Settings
 from rag.wiring import Footnote, open_footnote
@@ -38,7 +39,7 @@ def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
             yield
             await footnote.aclose()
             return
-        with await run_in_threadpool(open_footnote, settings, create=True) as opened:
+        with await run_in_threadpool(open_footnote, settings, create=True, meter=PrometheusMeter()) as opened:
             app.state.footnote = opened
             yield
             await opened.aclose()
@@ -59,7 +60,7 @@ def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
         },
     )
     add_handlers(app)
-    for module in (search, ask, jobs, documents, health, reference):
+    for module in (search, ask, jobs, documents, health, metrics, reference):
         app.include_router(module.router)
     app.openapi_schema = _with_problem(app)
 

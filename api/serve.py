@@ -13,9 +13,12 @@ import uvicorn
 
 from api.app import create_app
 from api.guard import is_loopback
+from api.metrics import PrometheusMeter
 from api.terminal import say
 from rag.core.errors import UsageError
 from rag.core.settings import Settings
+from rag.llm.logs import configure_logs
+from rag.llm.traces import configure_traces, wants_traces
 from rag.wiring import open_footnote
 
 SHUTDOWN_S = 10
@@ -23,7 +26,14 @@ SHUTDOWN_S = 10
 
 def serve(settings: Settings, *, as_json: bool) -> int:
     """Serves until SIGINT or SIGTERM, lets requests in flight end, closes the store."""
-    with bind(settings.host, settings.port) as listener, open_footnote(settings, create=True) as footnote:
+    configure_logs(settings.log_level, sys.stderr)
+    if wants_traces():
+        configure_traces()
+    meter = PrometheusMeter()
+    with (
+        bind(settings.host, settings.port) as listener,
+        open_footnote(settings, create=True, meter=meter) as footnote,
+    ):
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{port}"

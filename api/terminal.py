@@ -68,12 +68,25 @@ def show_answer(answer: Answer) -> None:
     for citation in answer.citations:
         where = place(citation.source, citation.page, citation.heading_path)
         say(dim(wrap(f"[{citation.marker}] {where}: “{line(citation.quote)}”", "    ")))
+    if answer.model is not None:
+        say(dim(_written_by(answer)))
     notices = list(answer.notices)
     if answer.withheld:
         notices.append(f"{count(len(answer.withheld), 'sentence')} withheld that no source supports.")
     if answer.dropped:
         notices.append(f"{count(len(answer.dropped), 'passage')} did not fit into the prompt.")
     show_notices(notices)
+
+
+def _written_by(answer: Answer) -> str:
+    parts = [line(answer.model or "")]
+    if answer.route:
+        parts.append(line(answer.route))
+    n_tokens = answer.usage.input_tokens + answer.usage.output_tokens
+    parts.append("from the cache" if answer.cached else f"{n_tokens:,} tokens")
+    if answer.cost_usd:
+        parts.append(f"${answer.cost_usd:.4f}")
+    return "; ".join(parts)
 
 
 def show_hits(retrieval: Retrieval) -> None:

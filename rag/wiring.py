@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import cached_property
@@ -218,16 +219,21 @@ class Footnote:
     ) -> AsyncGenerator[AnswerEvent, None]:
         """``Retrieved``, then each verified ``Sentence`` as it is ready, then ``Final``. Close it to stop early."""
         from rag.answer import answer
+        from rag.observe import observed
 
+        scope, trace_id = self.scope(kb, filters), trace_id or uuid.uuid4().hex
         asked = answer(
             question,
-            self.scope(kb, filters),
+            scope,
             self.answer_parts(asyncio.get_running_loop()),
             history=history,
             priority=priority,
             trace_id=trace_id,
         )
-        async with aclosing(asked) as events:
+        seen = observed(
+            asked, question, scope, self.settings, self.meter, trace_id=trace_id, priority=priority
+        )
+        async with aclosing(seen) as events:
             async for event in events:
                 yield event
 

@@ -15,8 +15,8 @@ CORE_MAY_USE = {"pydantic", "pydantic_settings", "numpy", "tokenizers"}
 # Optional or heavy: only inside the function or class that needs them.
 LAZY = {
     "chromadb", "docutils", "docx", "fastapi", "httpx", "lxml", "mammoth", "markdown_it", "markdownify", "odf",
-    "onnx", "onnxruntime", "oxmsg", "pebble", "pptx", "pypdf", "python_calamine", "safetensors",
-    "sentence_transformers", "striprtf", "tiktoken", "torch", "trafilatura", "transformers", "uvicorn",
+    "onnx", "onnxruntime", "opentelemetry", "oxmsg", "pebble", "phonenumbers", "pptx", "prometheus_client", "pypdf", "python_calamine", "safetensors",
+    "sentence_transformers", "spacy", "striprtf", "tiktoken", "torch", "trafilatura", "transformers", "uvicorn",
     "watchfiles",
 }  # fmt: skip
 
@@ -91,3 +91,10 @@ def test_the_package_and_the_store_open_without_torch_chromadb_or_an_http_client
         [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "rag" / "llm").rglob("*.py")), ids=module_name)
+def test_the_chat_client_is_a_library_of_its_own(path: Path) -> None:
+    for target in imports(path, top_level_only=False):
+        ours = target.split(".")[0] in OURS
+        assert not ours or target.startswith(("rag.core", "rag.llm")), f"{module_name(path)} imports {target}"

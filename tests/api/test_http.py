@@ -10,8 +10,10 @@ import httpx
 import pytest
 from pydantic import ConfigDict, TypeAdapter
 
+from api.metrics import PrometheusMeter
 from api.schemas import AnswerOut, DocumentOut, SearchResponse
 from rag import Footnote, load_settings, open_footnote
+from rag.core.settings import Settings
 from tests.api.conftest import LEAVE, served
 
 QUESTION = "How many vacation days can I carry over?"
@@ -272,3 +274,12 @@ async def test_the_service_opens_and_closes_its_own_store(store: Path) -> None:
         assert (await client.get("/readyz")).status_code == 200
     with open_footnote(load_settings(store=store)) as footnote:  # nothing is left locked
         assert footnote.status().knowledge_bases
+
+
+async def test_metrics_tell_what_was_asked(settings: Settings) -> None:
+    with open_footnote(settings, meter=PrometheusMeter()) as footnote:
+        async with served(settings, footnote) as client:
+            await client.post("/v1/ask", json={"question": QUESTION})
+            page = await client.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'footnote_questions_total{mode="extractive"} 1.0' in page.text
