@@ -30,18 +30,18 @@ class SharedChatModel:
     """
 
     def __init__(self, inner: ChatModel, meter: Meter | None = None) -> None:
-        self._inner, self._meter = inner, meter or NoMeter()
+        self.inner, self._meter = inner, meter or NoMeter()
         self.name, self.context_window = inner.name, inner.context_window
         self._in_flight: dict[tuple[str, str], _Stream] = {}
 
     async def close(self) -> None:
         for stream in list(self._in_flight.values()):
             await stream.close()
-        await self._inner.close()
+        await self.inner.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         if not is_repeatable(request):
-            async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
+            async with aclosing(self.inner.stream(request)) as events:  # type: ignore[type-var]
                 async for event in events:
                     yield event
             return
@@ -54,7 +54,7 @@ class SharedChatModel:
             leads = shared is None
             if shared is None:
                 one = replace(request, timeout_s=max(0.0, deadline - now()))
-                shared = self._in_flight[key] = _Stream(self._inner, one, lambda: self._forget(key))
+                shared = self._in_flight[key] = _Stream(self.inner, one, lambda: self._forget(key))
             else:
                 self._meter.count("chat_cache", result="joined")
             try:
