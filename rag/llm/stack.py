@@ -25,6 +25,7 @@ from rag.core.chat_server import ChatServer
 from rag.core.protocols import ChatModel
 from rag.core.settings import Settings
 from rag.llm.cache_store import ReplyStore
+from rag.llm.corrections import CORRECTIONS
 from rag.llm.ledger import Ledger
 from rag.llm.meter import Meter, NoMeter
 from rag.llm.models import lookup
@@ -43,8 +44,11 @@ class Remembered:
     meter: Meter
     ledger: Ledger | None = None
     replies: ReplyStore | None = None
+    file: Path | None = None
 
     def close(self) -> None:
+        if self.file is not None:
+            CORRECTIONS.save(self.file)
         if self.ledger is not None:
             self.ledger.close()
         if self.replies is not None:
@@ -53,8 +57,10 @@ class Remembered:
 
 def open_remembered(settings: Settings, folder: Path, meter: Meter | None = None) -> Remembered:
     """The ledger and the cache in the store's folder. Raises ``StoreError``."""
+    CORRECTIONS.load(folder / FILE)
     cache = ReplyStore(folder / FILE, ttl_s=settings.answer_cache_ttl_s, max_mb=settings.answer_cache_mb)
-    return Remembered(meter or NoMeter(), Ledger(folder / FILE), cache if settings.answer_cache else None)
+    replies = cache if settings.answer_cache else None
+    return Remembered(meter or NoMeter(), Ledger(folder / FILE), replies, folder / FILE)
 
 
 def build_chat_model(settings: Settings, remembered: Remembered | None = None) -> ChatModel | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.core.types import Message
+from rag.llm.corrections import CORRECTIONS
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -37,7 +38,8 @@ class TiktokenCounter:
     """Counts in the encoding of one model, or in its stand-in. Special tokens in the text count as plain text."""
 
     def __init__(self, model: str) -> None:
-        self._name, self.margin = encoding_for(model)
+        self._name, default = encoding_for(model)
+        self.margin = CORRECTIONS.margin(model, default)
 
     def count(self, text: str) -> int:
         return len(_encoding(self._name).encode_ordinary(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -9,7 +10,8 @@ from typing import Final
 
 from rag.core.errors import ContextOverflow
 from rag.core.protocols import ChatModel
-from rag.core.types import ChatEvent, ChatRequest
+from rag.core.types import ChatEvent, ChatRequest, Usage
+from rag.llm.corrections import CORRECTIONS
 from rag.llm.tokens import TiktokenCounter, count_messages
 
 _MIN_OUTPUT_TOKENS: Final = 16
@@ -19,22 +21,17 @@ class WindowedChatModel:
     """Counts each prompt as it will be sent. Lowers ``max_tokens`` to what is left of the window, and raises
     ``ContextOverflow`` where that is too little for an answer."""
 
-    def __init__(
-        self,
-        inner: ChatModel,
-        *,
-        max_output_tokens: int | None = None,
-        counter: TiktokenCounter | None = None,
-    ) -> None:
+    def __init__(self, inner: ChatModel, *, max_output_tokens: int | None = None) -> None:
         self._inner, self._most_output = inner, max_output_tokens
         self.name, self.context_window = inner.name, inner.context_window
-        self._counter = counter or TiktokenCounter(inner.name)
 
     async def close(self) -> None:
         await self._inner.close()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        n_prompt = self.prompt_tokens(request)
+        counter = TiktokenCounter(self.name)  # its margin is learned, so it is made anew
+        n_counted = count_messages(counter, request.messages)
+        n_prompt = math.ceil(n_counted * (1 + counter.margin))
         left = self.context_window - n_prompt
         if left < min(_MIN_OUTPUT_TOKENS, request.max_tokens):
             raise ContextOverflow(
@@ -45,8 +42,6 @@ class WindowedChatModel:
         most = min(request.max_tokens, left, self._most_output or request.max_tokens)
         async with aclosing(self._inner.stream(replace(request, max_tokens=most))) as events:  # type: ignore[type-var]
             async for event in events:
+                if isinstance(event, Usage):
+                    CORRECTIONS.observe(self.name, n_counted, event.input_tokens)
                 yield event
-
-    def prompt_tokens(self, request: ChatRequest) -> int:
-        """What the prompt takes at most, the counter's margin included."""
-        return int(count_messages(self._counter, request.messages) * (1 + self._counter.margin)) + 1
