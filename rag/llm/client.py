@@ -148,7 +148,7 @@ class HttpChatModel:
         finally:
             deadline.close()
             if response is not None:
-                await response.aclose()
+                await self._connections.end(response)
 
     async def _sent(self, request: ChatRequest, deadline: Deadline) -> httpx.Response:
         """The reply's head, with status 200. A key that is refused gives way to the next, and fields that the server
@@ -193,7 +193,7 @@ class HttpChatModel:
                     break
                 body += chunk
         finally:
-            await response.aclose()
+            await self._connections.end(response)
         return self._failures.of_reply(response.status_code, bytes(body[:_MAX_ERROR_BYTES]), response.headers)
 
     def _adapts(self, sent: Dialect, status: int, said: object) -> bool:

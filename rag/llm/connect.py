@@ -24,17 +24,24 @@ _SECRET_IN_URL: Final = re.compile(
 )
 
 
-class _Opened:
-    """Told by httpcore what happens to a request: whether a connection was opened for it."""
+class _Progress:
+    """Told by httpcore what happens to a request on its way."""
 
-    __slots__ = ("any",)
+    __slots__ = ("connecting", "given_up", "opened")
 
     def __init__(self) -> None:
-        self.any = False
+        self.opened = False
+        """A connection was opened for it."""
+        self.connecting = False
+        self.given_up = False
 
     async def __call__(self, event: str, _: object) -> None:
-        if event == "connection.connect_tcp.started":
-            self.any = True
+        if event.startswith(("connection.", "proxy.")):
+            self.opened = self.connecting = True
+        elif self.connecting:
+            self.connecting = False
+            if self.given_up:
+                raise asyncio.CancelledError
 
 
 class Connections:
@@ -54,6 +61,7 @@ class Connections:
         self._proxy = _checked_proxy(proxy)
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: set[asyncio.Future[None]] = set()
 
     def client(self) -> httpx.AsyncClient:
         """Of the running loop."""
@@ -70,22 +78,54 @@ class Connections:
         """
         import httpx
 
-        client = self.client()
         for _ in range(_STALE_CONNECTIONS):
-            opened = _Opened()
-            request = client.build_request(
-                "POST", url, content=body, headers=headers, extensions={"trace": opened}
-            )
+            progress = _Progress()
             try:
-                return await client.send(request, stream=True)
+                return await self._send(url, body, headers, progress)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                if opened.any:
+                if progress.opened:
                     raise
-        return await client.send(
-            client.build_request("POST", url, content=body, headers=headers), stream=True
+        return await self._send(url, body, headers, _Progress())
+
+    async def _send(
+        self, url: str, body: bytes, headers: Mapping[str, str], progress: _Progress
+    ) -> httpx.Response:
+        """In a task of its own: httpcore (1.0) loses a connection whose request is cancelled just when it is
+        established, so that is waited for."""
+        client = self.client()
+        request = client.build_request(
+            "POST", url, content=body, headers=headers, extensions={"trace": progress}
         )
+        sending = asyncio.ensure_future(client.send(request, stream=True))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            progress.given_up = True
+            if not progress.connecting:
+                sending.cancel()
+            self._keep(asyncio.ensure_future(_end_of(sending)))
+            raise
+
+    async def end(self, response: httpx.Response) -> None:
+        """Closes a response, also where the caller is cancelled meanwhile: half closed, it would stay in the pool."""
+        if response.is_closed:
+            return
+        closing = asyncio.ensure_future(response.aclose())
+        self._keep(closing)
+        await asyncio.shield(closing)
+
+    def _keep(self, closing: asyncio.Future[None]) -> None:
+        self._closing.add(closing)
+        closing.add_done_callback(self._ended)
+
+    def _ended(self, closing: asyncio.Future[None]) -> None:
+        self._closing.discard(closing)
+        if not closing.cancelled():
+            closing.exception()  # looked at: whoever waited has got it
 
     async def close(self) -> None:
+        if self._closing and self._loop is asyncio.get_running_loop():
+            await asyncio.wait(self._closing)
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
@@ -122,6 +162,13 @@ class _WithoutSecrets(logging.Filter):
 
 
 logging.getLogger("httpx").addFilter(_WithoutSecrets())
+
+
+async def _end_of(sending: asyncio.Future[httpx.Response]) -> None:
+    """Of a request that nobody waits for any more."""
+    await asyncio.wait({sending})
+    if not sending.cancelled() and sending.exception() is None:
+        await sending.result().aclose()
 
 
 def _trusting(ca_file: Path) -> ssl.SSLContext:

@@ -253,7 +253,7 @@ class ProviderBatch:
                         return
                     error = await self._refusal(response, path)
                 finally:
-                    await response.aclose()
+                    await self._connections.end(response)
                 if key is None or response.status_code not in (401, 403):
                     raise error
                 self._keys.refused(key)

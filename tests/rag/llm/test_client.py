@@ -453,3 +453,36 @@ async def test_a_model_that_is_used_in_another_loop_connects_anew(server: FaultS
     assert await asyncio.to_thread(elsewhere) == answer_to("What?")
     assert (await answered(model, ask("What?")))[0] == answer_to("What?")
     await model.close()
+
+
+async def test_whatever_happens_nothing_is_left_behind() -> None:
+    n_tasks = len(asyncio.all_tasks())
+    async with fault_server(seed=3, fault_share=0.5, delta_s=0.001) as server:
+        model = HttpChatModel(server.base_url, "m")
+
+        async def one(number: int) -> str:
+            question, text = f"{number}?", ""
+            try:
+                async with (
+                    asyncio.timeout(0.05 if number % 5 == 0 else None),
+                    aclosing(model.stream(ask(question, timeout_s=0.5))) as stream,
+                ):
+                    async for event in stream:
+                        text += event.text if isinstance(event, Delta) else ""
+                        if number % 7 == 0:
+                            return "left"
+            except (ChatError, TimeoutError) as exc:
+                assert answer_to(question).startswith(text)
+                return type(exc).__name__
+            assert text == answer_to(question)
+            return "complete"
+
+        outcomes = await asyncio.gather(*map(one, range(150)))
+        await until(lambda: server.in_flight == 0)
+        assert {"left", "complete", "TimeoutError", "ChatTimeout", "ChatUnreachable"} <= set(outcomes)
+        pool = model._connections.client()._transport._pool  # type: ignore[attr-defined]
+        assert "Requests: 0 active, 0 queued" in repr(pool)
+        assert all(connection.is_idle() for connection in pool.connections)
+        await model.close()
+        await until(lambda: server.open_connections == 0)
+    assert len(asyncio.all_tasks()) == n_tasks
