@@ -14,9 +14,11 @@ _EASE_OFF: Final = 0.9
 _SLOWER: Final = 1.6
 """Times the best first token: the server has begun to queue."""
 _NOTICEABLE_S: Final = 0.05
-_FORGETS: Final = 0.0001
-"""The best time drifts up by this share with each reply, for servers that have become slower for good."""
 _SMOOTH: Final = 0.3
+_UNCONGESTED: Final = 2.0
+"""With so few at once, slow is what the server is."""
+_FEW_FAILURES: Final = 0.1
+_FAILURES_SMOOTH: Final = 0.1
 
 
 class AdaptiveLimit:
@@ -24,27 +26,60 @@ class AdaptiveLimit:
         self.most = most
         self.value = min(_FIRST, float(most))
         self._starts_slowly = True
-        self._best_s: float | None = None
-        self._recent_s: float | None = None
+        self._first_token: dict[int, _FirstToken] = {}
         self._changed_at = 0.0
+        self._failing = 0.0
 
     @property
     def whole(self) -> int:
-        return max(1, int(self.value))
+        return max(1, int(self.value + 1e-9))
 
-    def succeeded(self, now: float, sent_at: float, in_flight: int, first_token_s: float | None) -> None:
-        """``in_flight``: with this one. A limit that is not used up does not grow."""
-        if first_token_s is not None and self._is_slower(first_token_s):
-            self._shrink(now, sent_at, _BACK_OFF if self._starts_slowly else _EASE_OFF)
-            self._starts_slowly = False
-        elif in_flight >= self.whole:
+    @property
+    def soon(self) -> float:
+        """What it may grow to while a request waits."""
+        return min(float(self.most), 2 * self.value if self._starts_slowly else self.value)
+
+    def succeeded(
+        self,
+        now: float,
+        sent_at: float,
+        in_flight: int,
+        first_token_s: float | None,
+        n_input: int = 0,
+    ) -> None:
+        """``in_flight``: with this one; a limit that is not used up does not grow. ``n_input``: tokens that the server
+        had to read; long prompts are compared with long ones."""
+        self._failing *= 1 - _FAILURES_SMOOTH
+        if first_token_s is not None:
+            size = n_input.bit_length()
+            seen = self._first_token.setdefault(size, _FirstToken(first_token_s))
+            if seen.is_slower(first_token_s):
+                self._ease_off(now, sent_at)
+                return
+        if in_flight >= self.whole:
             self.value = min(
                 float(self.most), self.value + (1.0 if self._starts_slowly else 1.0 / self.value)
             )
 
     def overloaded(self, now: float, sent_at: float) -> None:
+        """A refusal."""
         self._starts_slowly = False
         self._shrink(now, sent_at, _BACK_OFF)
+
+    def failed(self, now: float, sent_at: float) -> None:
+        """A failure that too many requests may be the reason of, or something else: one in a while changes nothing."""
+        self._failing += _FAILURES_SMOOTH * (1 - self._failing)
+        if self._failing > _FEW_FAILURES:
+            self.overloaded(now, sent_at)
+
+    def _ease_off(self, now: float, sent_at: float) -> None:
+        if self.value <= _UNCONGESTED:
+            for seen in self._first_token.values():
+                seen.best_s = seen.recent_s
+            self._starts_slowly = True
+            return
+        self._shrink(now, sent_at, _BACK_OFF if self._starts_slowly else _EASE_OFF)
+        self._starts_slowly = False
 
     def _shrink(self, now: float, sent_at: float, factor: float) -> None:
         """Once for all requests that were under way together: they all met the same congestion."""
@@ -52,11 +87,16 @@ class AdaptiveLimit:
             self.value = max(1.0, self.value * factor)
             self._changed_at = now
 
-    def _is_slower(self, first_token_s: float) -> bool:
-        recent = self._recent_s
-        self._recent_s = recent = (
-            first_token_s if recent is None else recent + _SMOOTH * (first_token_s - recent)
-        )
-        best = recent if self._best_s is None else self._best_s * (1 + _FORGETS)
-        self._best_s = best = min(best, recent)
-        return recent > _SLOWER * best and recent - best > _NOTICEABLE_S
+
+class _FirstToken:
+    """The time to it, of prompts of about one length."""
+
+    __slots__ = ("best_s", "recent_s")
+
+    def __init__(self, first_s: float) -> None:
+        self.best_s = self.recent_s = first_s
+
+    def is_slower(self, first_token_s: float) -> bool:
+        self.recent_s += _SMOOTH * (first_token_s - self.recent_s)
+        self.best_s = min(self.best_s, self.recent_s)
+        return self.recent_s > _SLOWER * self.best_s and self.recent_s - self.best_s > _NOTICEABLE_S

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rag.core.errors import ChatRateLimited
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Usage
+from rag.llm.rate_headers import RateLimitInfo
 
 Counting = Literal["sliding", "fixed", "bucket"]
+Charges = Literal["as it goes", "at the end", "most, corrected", "most"]
+"""Tokens: the prompt when it comes and the answer when it ends; both when it ends; the prompt and max_tokens when it
+comes, with or without giving back what was not used."""
 
 
 @dataclass
@@ -37,7 +41,7 @@ class Quota:
     def take(self, now: float, amount: float) -> None:
         used = self.used(now)
         if self.counting == "bucket":
-            self.level = used + amount
+            self.level = max(0.0, used + amount)
         else:
             self.log.append((now, amount))
 
@@ -49,15 +53,16 @@ class LimitedServer:
     requests_per_minute: float = 60
     tokens_per_minute: float = 40_000
     counting: Counting = "sliding"
-    charges_most: bool = False
-    """Counts the prompt and max_tokens when a request comes; otherwise what it took, as it takes it."""
+    charges: Charges = "as it goes"
     n_slots: int = 1_000_000
     first_token_s: float = 0.4
     per_token_s: float = 0.01
     says_when: bool = True
+    tells: Callable[[RateLimitInfo], None] | None = None
+    """Called with what its headers say, where it sends any."""
     name: str = "limited"
     context_window: int = 128_000
-    started: list[ChatRequest] = field(default_factory=list)
+    started: list[tuple[float, ChatRequest]] = field(default_factory=list)
     served: list[tuple[float, ChatRequest, int]] = field(default_factory=list)
     """When it ended, what was asked, how many tokens it took."""
     n_refused: int = 0
@@ -75,7 +80,12 @@ class LimitedServer:
         now = asyncio.get_running_loop().time
         n_input = sum(len(message.content) for message in request.messages) // 4
         n_output = int(str(request.extra["n_output"]))
-        charge = n_input + request.max_tokens if self.charges_most else n_input
+        most = n_input + request.max_tokens
+        charge = {"as it goes": n_input, "at the end": 0}.get(self.charges, most)
+        at_end = {"as it goes": n_output, "at the end": n_input + n_output, "most": 0}.get(
+            self.charges, n_input + n_output - most
+        )
+        self._tell(now())
         if (
             self.requests.used(now()) + 1 > self.requests_per_minute + 1e-6
             or self.tokens.used(now()) + charge > self.tokens_per_minute + 1e-6
@@ -83,7 +93,7 @@ class LimitedServer:
             self.n_refused += 1
             fields = {"retry_after_s": 1.0} if self.says_when else {}
             raise ChatRateLimited("Too many requests.", status=429, **fields)
-        self.started.append(request)
+        self.started.append((now(), request))
         self.requests.take(now(), 1)
         self.tokens.take(now(), charge)
         self.n_now += 1
@@ -92,10 +102,21 @@ class LimitedServer:
             await asyncio.sleep(self.first_token_s * max(1.0, self.n_now / self.n_slots))
             yield Delta("yes ")
             await asyncio.sleep(self.per_token_s * n_output)
-            if not self.charges_most:
-                self.tokens.take(now(), n_output)
+            self.tokens.take(now(), at_end)
             self.served.append((now(), request, n_input + n_output))
             yield Usage(n_input, n_output)
             yield Done("stop", self.name)
         finally:
             self.n_now -= 1
+
+    def _tell(self, now: float) -> None:
+        if self.tells is not None:
+            self.tells(
+                RateLimitInfo(
+                    200,
+                    int(self.requests_per_minute),
+                    int(self.tokens_per_minute),
+                    int(self.requests_per_minute - self.requests.used(now)),
+                    max(0, int(self.tokens_per_minute - self.tokens.used(now))),
+                )
+            )

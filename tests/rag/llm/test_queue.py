@@ -6,25 +6,24 @@ import random
 import pytest
 
 from rag.core.errors import ChatUnreachable
-from rag.core.types import ChatRequest, Done, Message
+from rag.core.types import Attempts, ChatRequest, Done, Message
 from rag.llm.queue import QueuedChatModel
 from rag.llm.retry import RetryingChatModel
+from rag.llm.schedule.charging import Demand
 from rag.llm.schedule.scheduler import Scheduler
 from tests.rag.llm.scripted import ScriptedModel, collected
-from tests.rag.llm.simulated import Counting, LimitedServer
+from tests.rag.llm.simulated import Charges, Counting, LimitedServer
 from tests.virtual_time import run_virtual
 
 REQUEST = ChatRequest((Message("user", "hello"),))
 
 
-@pytest.mark.parametrize("charges_most", [False, True], ids=["what it took", "the most it may take"])
-@pytest.mark.parametrize("counting", ["sliding", "fixed", "bucket"])
-def test_a_limited_server_is_used_to_the_full_and_hardly_ever_says_no(
-    counting: Counting, charges_most: bool
-) -> None:
+def _used_and_refused(
+    server: LimitedServer, scheduler: Scheduler, minutes: int = 15, n_waiting: int = 1500
+) -> tuple[float, float]:
+    """(share of the server's capacity, share of the requests), the first minute left out."""
+
     async def main() -> tuple[float, float]:
-        server = LimitedServer(counting=counting, charges_most=charges_most)
-        scheduler = Scheduler(requests_per_minute=60, tokens_per_minute=40_000, queue_length=100_000)
         model = RetryingChatModel(QueuedChatModel(server, scheduler))
         dice = random.Random(5)
 
@@ -32,30 +31,84 @@ def test_a_limited_server_is_used_to_the_full_and_hardly_ever_says_no(
             n_output = dice.randint(20, 200)
             text = "word " * dice.randint(100, 800)
             extra = {"n_output": n_output}
-            return ChatRequest((Message("user", text),), max_tokens=256, timeout_s=1e6, extra=extra)
+            return ChatRequest(
+                (Message("user", text),),
+                max_tokens=256,
+                timeout_s=1e6,
+                priority="batch",
+                extra=extra,
+                attempts=Attempts(100),
+            )
 
-        tasks = [asyncio.create_task(collected(model.stream(request()))) for _ in range(1200)]
-        await asyncio.sleep(15 * 60)
+        tasks = [asyncio.create_task(collected(model.stream(request()))) for _ in range(n_waiting)]
+        await asyncio.sleep(minutes * 60)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        after_start = [one for one in server.served if one[0] > 60]
+        assert (scheduler.in_flight, scheduler.n_waiting()) == (0, 0)
+        kept = [one for one in server.served if one[0] > 60]
         used = max(
-            len(after_start) / (14 * 60),
-            sum(n_tokens for *_, n_tokens in after_start) / (14 * 40_000),
+            len(kept) / ((minutes - 1) * 60),
+            sum(n_tokens for *_, n_tokens in kept) / ((minutes - 1) * 40_000),
         )
-        return used, server.n_refused / (len(server.served) + server.n_refused)
+        return used, server.n_refused / (len(server.started) + server.n_refused)
 
-    used, refused = run_virtual(main())
+    return run_virtual(main())
+
+
+@pytest.mark.parametrize("per_token_s", [0.01, 0.1], ids=["short", "long"])
+@pytest.mark.parametrize("charges", ["as it goes", "at the end", "most, corrected"])
+@pytest.mark.parametrize("counting", ["sliding", "fixed", "bucket"])
+def test_a_limited_server_is_used_to_the_full_and_hardly_ever_says_no(
+    counting: Counting, charges: Charges, per_token_s: float
+) -> None:
+    server = LimitedServer(counting=counting, charges=charges, per_token_s=per_token_s)
+    scheduler = Scheduler(requests_per_minute=60, tokens_per_minute=40_000, queue_length=100_000)
+    used, refused = _used_and_refused(server, scheduler)
     assert refused < 0.02
-    assert used >= 0.95 or charges_most, "what is charged but not used cannot be counted as used"
+    rare = (
+        charges != "as it goes" and per_token_s > 0.01
+    )  # learned from refusals, each of which costs a little
+    assert used >= (0.85 if rare else 0.95)
+
+
+@pytest.mark.parametrize("counting", ["sliding", "fixed", "bucket"])
+def test_a_server_that_charges_for_max_tokens_is_found_out(counting: Counting) -> None:
+    server = LimitedServer(counting=counting, charges="most")
+    scheduler = Scheduler(requests_per_minute=60, tokens_per_minute=40_000, queue_length=100_000)
+    _, refused = _used_and_refused(server, scheduler)
+    assert refused < 0.02
+    charged = sum(n - int(str(one.extra["n_output"])) + 256 for at, one, n in server.served if at > 60)
+    assert charged >= 0.95 * 14 * 40_000
+
+
+@pytest.mark.parametrize("counting", ["sliding", "fixed", "bucket"])
+def test_limits_are_taken_from_the_headers(counting: Counting) -> None:
+    scheduler = Scheduler(queue_length=100_000)
+    server = LimitedServer(counting=counting, tells=scheduler.learn)
+    used, refused = _used_and_refused(server, scheduler)
+    assert refused < 0.02
+    assert used >= 0.95
+
+
+@pytest.mark.parametrize("told", [None, 10], ids=["nothing told", "ten times too much told"])
+@pytest.mark.parametrize("says_when", [True, False], ids=["Retry-After", "plain 429"])
+def test_limits_are_learned_from_refusals(told: int | None, says_when: bool) -> None:
+    scheduler = Scheduler(
+        requests_per_minute=told and 60 * told,
+        tokens_per_minute=told and 40_000 * told,
+        queue_length=100_000,
+    )
+    used, refused = _used_and_refused(LimitedServer(says_when=says_when), scheduler, 30, 2400)
+    assert refused < 0.02
+    assert used >= 0.9
 
 
 def test_the_wait_is_told_and_taken_from_the_time() -> None:
     async def main() -> None:
         inner = ScriptedModel([["yes"]])
         scheduler = Scheduler(max_concurrency=1)
-        held = await scheduler.acquire(1)
+        held = await scheduler.acquire(Demand(1))
         asyncio.get_running_loop().call_later(3.0, scheduler.release, held)
         events = await collected(QueuedChatModel(inner, scheduler).stream(REQUEST))
         assert isinstance(events[-1], Done)

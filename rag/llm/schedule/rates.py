@@ -1,0 +1,198 @@
+"""What a server allows in a minute: requests, tokens, and no more for now."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from rag.core.types import Priority
+from rag.llm.schedule.charging import ALWAYS, WHEN_SHOWN, Account, Demand
+from rag.llm.schedule.limit import WINDOW_S, Entry, Limit, Pace, SlidingWindow
+
+_REST_S: Final = 1.0
+"""After a refusal that names no time; doubled while refusals follow each other."""
+_LONGEST_REST_S: Final = 30.0
+_LEAST_AHEAD_S: Final = 1.0
+_MOST_AHEAD_S: Final = 20.0
+_AHEAD_REQUESTS: Final = 3.0
+_FASTER: Final = 1.05
+"""Than even: the windows hold the limits, the pace only spreads, and what it holds back is lost."""
+_LITTLE_AHEAD_S: Final = 0.1
+_AHEAD_AGAIN: Final = 1.005
+_NOTICEABLE_SHARE: Final = 0.02
+_NEARLY_ALL: Final = 0.9
+_LEAST_REQUESTS: Final = 10.0
+_LEAST_TOKENS: Final = 10_000.0
+
+
+class RateLimits(Protocol):
+    """What a server's headers say of its limits; None where they say nothing."""
+
+    @property
+    def limit_requests(self) -> int | None: ...
+    @property
+    def remaining_requests(self) -> int | None: ...
+    @property
+    def limit_tokens(self) -> int | None: ...
+    @property
+    def remaining_tokens(self) -> int | None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Charges:
+    """Of one request: what was counted for it, to be corrected when it ends."""
+
+    demand: Demand
+    request: Entry
+    tokens: tuple[Entry, ...]
+    token_pace_s: float
+    overdrawn: tuple[Account, ...]
+    is_over: bool = False
+
+
+class Rates:
+    def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None) -> None:
+        self.request_limit = Limit(requests_per_minute, least_learned=_LEAST_REQUESTS)
+        self.token_limit = Limit(tokens_per_minute, least_learned=_LEAST_TOKENS)
+        self._requests = SlidingWindow(self.request_limit)
+        self._accounts = [
+            *(Account(charging, self.token_limit, is_held=True) for charging in ALWAYS),
+            *(Account(charging, self.token_limit, is_held=False) for charging in WHEN_SHOWN),
+        ]
+        self._request_pace, self._token_pace = Pace(), Pace()
+        self._ahead_s = WINDOW_S
+        self.rest_until = -math.inf
+        self._n_refusals = 0
+        self._refused_at = -math.inf
+
+    # Before it is sent
+
+    def wait_s(self, now: float, demand: Demand, priority: Priority) -> float:
+        """Seconds until such a request may be sent. Batch goes at even distances and leaves room in every second;
+        interactive may take a minute's share at once until the server shows that it minds."""
+        wait_s = max(0.0, self.rest_until - now, self._requests.wait_s(now, 1))
+        for account in self._accounts:
+            if account.is_held:
+                wait_s = max(wait_s, account.wait_s(now, demand))
+        request_s = ahead_s = tokens_s = self._ahead_s
+        if priority == "batch":
+            token_pace_s = self._pace_s(demand.total, self.token_limit, now)
+            tokens_s = min(_MOST_AHEAD_S, max(_LEAST_AHEAD_S, _AHEAD_REQUESTS * token_pace_s))
+            request_s, tokens_s = min(ahead_s, _LEAST_AHEAD_S), min(ahead_s, tokens_s)
+        return max(wait_s, self._request_pace.wait_s(now, request_s), self._token_pace.wait_s(now, tokens_s))
+
+    def interval_s(self, now: float, n_tokens: float) -> float:
+        """Between requests of so many tokens, in the long run."""
+        requests, tokens = self.request_limit.allowed(now), self.token_limit.allowed(now)
+        return WINDOW_S * max(1 / requests, n_tokens / tokens)
+
+    # On its way
+
+    def send(self, now: float, demand: Demand) -> Charges:
+        overdrawn = tuple(one for one in self._accounts if not one.is_held and one.is_overdrawn(now))
+        request = self._requests.take(now, 1)
+        tokens = tuple(account.send(now, demand) for account in self._accounts)
+        self._request_pace.take(now, self._pace_s(1, self.request_limit, now))
+        token_pace_s = self._pace_s(demand.total, self.token_limit, now)
+        self._token_pace.take(now, token_pace_s)
+        return Charges(demand, request, tokens, token_pace_s, overdrawn)
+
+    def end(self, now: float, charges: Charges, n_input: int | None, n_output: int | None) -> None:
+        """None: not known, as much as was expected."""
+        if charges.is_over:
+            return
+        charges.is_over = True
+        demand = charges.demand
+        n_input = demand.n_input if n_input is None else n_input
+        n_output = demand.n_output if n_output is None else n_output
+        for account, entry in zip(self._accounts, charges.tokens, strict=True):
+            account.end(now, entry, n_input, n_output)
+        if demand.total:
+            self._token_pace.give_back(charges.token_pace_s * (1 - (n_input + n_output) / demand.total))
+
+    def undo(self, now: float, charges: Charges) -> None:
+        """It was never sent."""
+        if charges.is_over:
+            return
+        self._undo_tokens(charges)
+        self._requests.correct(charges.request, 0)
+        self._request_pace.give_back(self._pace_s(1, self.request_limit, now))
+
+    @staticmethod
+    def _pace_s(amount: float, limit: Limit, now: float) -> float:
+        return WINDOW_S * min(1.0, amount / (limit.allowed(now) * _FASTER))
+
+    def _undo_tokens(self, charges: Charges) -> None:
+        charges.is_over = True
+        for account, entry in zip(self._accounts, charges.tokens, strict=True):
+            account.undo(entry)
+        self._token_pace.give_back(charges.token_pace_s)
+
+    # What the server says
+
+    def accepted(self, now: float, charges: Charges) -> None:
+        self._n_refusals = 0
+        self._ahead_s = min(WINDOW_S, self._ahead_s * _AHEAD_AGAIN)
+        self.request_limit.accepted()
+        self.token_limit.accepted()
+        for account in charges.overdrawn:
+            account.deny(now)
+        for account in self._accounts:
+            account.doubt(now)
+
+    def rest(self, now: float, seconds: float) -> None:
+        self.rest_until = max(self.rest_until, now + seconds)
+
+    def refused(self, now: float, charges: Charges, sent_at: float, retry_after_s: float | None) -> None:
+        """It said 429. It is left alone for as long as it asks, and trusted with less if nothing else explains it."""
+        self._undo_tokens(charges)
+        if retry_after_s is not None:
+            self.rest(now, retry_after_s)
+        if sent_at < self._refused_at:  # under way with the one that was refused before: no news
+            return
+        was_refused_lately = now - self._refused_at < WINDOW_S
+        self._refused_at = now
+        self._n_refusals += 1
+        if retry_after_s is None:
+            self.rest(now, min(_LONGEST_REST_S, _REST_S * 2 ** (self._n_refusals - 1)))
+        others = [account for account in self._accounts if account.would_refuse(now, charges.demand)]
+        if others:  # the most lenient of those that explain it
+            others[0].confirm(now)
+            if others[0].is_held:  # a server counts in one way
+                for account in self._accounts:
+                    if account is not others[0]:
+                        account.give_up()
+        else:
+            self._lower(now, is_sure=was_refused_lately)
+
+    def _lower(self, now: float, *, is_sure: bool) -> None:
+        n_requests = self._requests.taken(now)
+        n_tokens = max(account.window.taken(now) for account in self._accounts if account.is_held)
+        requests, tokens = self.request_limit.allowed(now), self.token_limit.allowed(now)
+        request_share, token_share = n_requests / requests, n_tokens / tokens
+        if max(request_share, token_share) < _NEARLY_ALL:
+            self._ahead_s = max(_LITTLE_AHEAD_S, self._ahead_s / 2)  # not too many but too fast, perhaps
+        # Where one limit is known and all but used up it was that one; where neither is known it may be either.
+        is_requests = request_share >= token_share
+        either = tokens == math.inf if is_requests else requests == math.inf
+        sure_enough = max(request_share, token_share) >= _NEARLY_ALL
+        if is_requests or (either and not sure_enough):
+            self.request_limit.lower(now, n_requests, is_sure=is_sure)
+        if not is_requests or (either and not sure_enough):
+            self.token_limit.lower(now, n_tokens, is_sure=is_sure)
+
+    def learn(self, now: float, said: RateLimits) -> None:
+        """Takes over limits that were not known, or lower, and what others have used up of them."""
+        n_requests, n_tokens = said.limit_requests, said.limit_tokens
+        for limit, value in ((self.request_limit, n_requests), (self.token_limit, n_tokens)):
+            if value and (limit.known is None or value < limit.known):
+                limit.known = float(value)
+        windows = [(self._requests, said.remaining_requests)]
+        windows += [(one.window, said.remaining_tokens) for one in self._accounts if one.is_held]
+        for window, remaining in windows:
+            if remaining is None or window.limit.known is None:
+                continue
+            used_by_others = window.left(now) - remaining
+            if used_by_others > _NOTICEABLE_SHARE * window.limit.known:
+                window.take(now, used_by_others)
