@@ -38,12 +38,17 @@ class Breaker:
         self._probing = False
 
     def enter(self, now: float) -> bool:
-        """Before a request: whether it is the probe. Raises ``ChatUnreachable`` while it is open."""
-        if self.state == "open" and now >= self._open_until:
-            self._become("half-open")
+        """Before a request is sent: whether it is the probe. Raises ``ChatUnreachable`` while it is open."""
+        self.check(now)
         if self.state == "closed":
             return False
-        if self.state == "open" or self._probing:
+        self._become("half-open")
+        self._probing = True
+        return True
+
+    def check(self, now: float) -> None:
+        """Raises ``ChatUnreachable`` where a request would not be let in."""
+        if (self.state == "open" and now < self._open_until) or self._probing:
             wait_s = max(0.1, self._open_until - now)
             raise ChatUnreachable(
                 f"The chat server at {self.server} has failed several times and is left alone for {wait_s:.1f} s; "
@@ -52,8 +57,6 @@ class Breaker:
                 retry_after_s=wait_s,
                 breaker_open=True,
             )
-        self._probing = True
-        return True
 
     def leave(self, now: float, *, is_probe: bool, failed: bool | None) -> None:
         """After a request; ``failed`` is None where it says nothing of the server (the reader went away)."""
@@ -95,8 +98,28 @@ class Breaker:
         self._meter.gauge("chat_breaker_state", _STATES[state], server=self.server)
 
 
+class GatedChatModel:
+    """Stands before the queue: nobody waits for a server that is left alone."""
+
+    def __init__(self, inner: ChatModel, breaker: Breaker) -> None:
+        self._inner, self._breaker = inner, breaker
+        self.name, self.context_window = inner.name, inner.context_window
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        self._breaker.check(asyncio.get_running_loop().time())
+        async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
+            async for event in events:
+                yield event
+
+
 class BreakingChatModel:
-    """Asks the breaker before each request. A reply that has begun well counts as one, whatever the reader does."""
+    """Stands behind the queue, so that a probe is sent at once, and a line that waits is turned away when it opens.
+
+    A reply that has begun well counts as one, whatever the reader does.
+    """
 
     def __init__(self, inner: ChatModel, breaker: Breaker) -> None:
         self._inner, self._breaker = inner, breaker

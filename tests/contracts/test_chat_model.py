@@ -13,7 +13,7 @@ import pytest
 from rag.core.errors import ChatError, ChatRefused, ChatTimeout, ContextOverflow
 from rag.core.protocols import ChatModel
 from rag.core.types import Attempts, ChatEvent, ChatRequest, Delta, Done, Message, Usage
-from rag.llm.breaker import Breaker, BreakingChatModel
+from rag.llm.breaker import Breaker, BreakingChatModel, GatedChatModel
 from rag.llm.mask import MaskedChatModel
 from rag.llm.patience import PatientChatModel
 from rag.llm.queue import QueuedChatModel
@@ -27,6 +27,7 @@ from tests.virtual_time import run_virtual
 LAYERS: dict[str, Callable[[ChatModel], ChatModel]] = {
     "retry": RetryingChatModel,
     "breaker": lambda inner: BreakingChatModel(inner, Breaker("http://here")),
+    "gate": lambda inner: GatedChatModel(inner, Breaker("http://here")),
     "patience": PatientChatModel,
     "queue": lambda inner: QueuedChatModel(inner, Scheduler("http://here")),
     "mask": MaskedChatModel,

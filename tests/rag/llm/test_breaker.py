@@ -13,15 +13,18 @@ from rag.core.errors import (
     ChatUnreachable,
     ContextOverflow,
 )
+from rag.core.protocols import ChatModel
 from rag.core.types import ChatRequest, Message
-from rag.llm.breaker import Breaker, BreakingChatModel
+from rag.llm.breaker import Breaker, BreakingChatModel, GatedChatModel
+from rag.llm.queue import QueuedChatModel
+from rag.llm.schedule.scheduler import Scheduler
 from tests.rag.llm.scripted import CountingMeter, ScriptedModel, Step, collected, text_of
 from tests.virtual_time import run_virtual
 
 REQUEST = ChatRequest((Message("user", "hello"),))
 
 
-async def ask(model: BreakingChatModel) -> str:
+async def ask(model: ChatModel) -> str:
     try:
         return text_of(await collected(model.stream(REQUEST)))
     except ChatError as exc:
@@ -180,5 +183,26 @@ def test_its_state_is_a_gauge_and_its_error_says_when_to_come_again() -> None:
         await asyncio.sleep(2.1)
         await ask(model)
         assert meter.gauges == {("chat_breaker_state", "http://here"): 0}
+
+    run_virtual(main())
+
+
+def test_nobody_waits_in_the_queue_of_a_server_that_is_left_alone() -> None:
+    async def main() -> None:
+        now = asyncio.get_running_loop().time
+        breaker = Breaker("http://here")
+        inner = ScriptedModel([[1.0, ChatUnreachable("down")]] * 4 + [["up"]])
+        queue = QueuedChatModel(
+            BreakingChatModel(inner, breaker), Scheduler("http://here", max_concurrency=1)
+        )
+        model = GatedChatModel(queue, breaker)
+        replies = await asyncio.gather(*(ask(model) for _ in range(20)))
+        assert replies == ["chat-unreachable"] * 4 + ["open"] * 16, (
+            "those in the queue are told when it opens"
+        )
+        assert now() == pytest.approx(4.0, abs=0.1)
+        assert (await ask(model), len(inner.requests)) == ("open", 4)
+        await asyncio.sleep(2.1)
+        assert await ask(model) == "up"
 
     run_virtual(main())
