@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from rag.core.errors import StoreError
 from rag.llm.reply_memory import ReplyMemory
@@ -22,6 +22,12 @@ _MEMORY_SHARE: Final = 0.25
 _SWEEP_SHARE: Final = 1 / 32
 """Of the size limit: how much is written before the file's size is looked at again."""
 _TOUCH_S: Final = 60.0
+_CHECKPOINT_EVERY: Final = 200
+_INSERT: Final = (
+    "INSERT OR REPLACE INTO reply (key, tenant, events, n_bytes, made_at, used_at) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?5)"
+)
+_Row: TypeAlias = tuple[str, str, str, int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class ReplyStore:
         self._lock = threading.Lock()
         self._n_hits = self._n_misses = self._n_damaged = 0
         self._saved_usd = 0.0
+        self._n_unchecked = 0
         self._unswept_bytes = self._max_bytes  # what is there from before may be more than may be now
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
@@ -62,7 +69,9 @@ class ReplyStore:
         if file is not None:
             with suppress(StoreError):
                 self._writer, self._reader = open_serving(file), open_serving(file)
-                self._reader.execute("PRAGMA busy_timeout = 0")  # a miss rather than a loop that stands still
+                # The loop's own: it never waits, neither for another writer nor for the disk.
+                self._reader.execute("PRAGMA busy_timeout = 0")
+                self._reader.execute("PRAGMA wal_autocheckpoint = 0")
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="footnote-cache")
 
     def get(self, key: str) -> Reply | None:
@@ -90,16 +99,16 @@ class ReplyStore:
         if reply.n_bytes > self._max_bytes:
             return
         expires_at = time.time() + min(self._ttl_s, ttl_s or self._ttl_s)
+        row = (key, tenant, packed(reply, expires_at), reply.n_bytes, time.time())
         with self._lock:
             self._memory.put(key, reply, expires_at)
-            thread = self._thread
+            thread, is_kept = self._thread, self._insert_now(row)
         if thread is not None:
             with suppress(RuntimeError):  # closed meanwhile
-                work = asyncio.get_running_loop().run_in_executor(
-                    thread, self._write, key, reply, tenant, expires_at
-                )
-                # Once begun it is finished: what was paid for is not lost because a reader leaves.
-                await asyncio.shield(work)
+                work = asyncio.get_running_loop().run_in_executor(thread, self._write, row, is_kept)
+                if not is_kept:
+                    # Once begun it is finished: what was paid for is not lost because a reader leaves.
+                    await asyncio.shield(work)
 
     def forget(self, tenant: str) -> None:
         """Removes all replies to a tenant."""
@@ -143,7 +152,8 @@ class ReplyStore:
         found = unpacked(data)
         if found is None:
             self._n_damaged += 1
-            self._later(lambda db: db.execute("DELETE FROM reply WHERE key = ?", (key,)))
+            # This row and no other: by the time it is deleted, a good one may stand there.
+            self._later(lambda db: db.execute("DELETE FROM reply WHERE key = ? AND events = ?", (key, data)))
             return None
         reply, expires_at = found
         expires_at = min(expires_at, made_at + self._ttl_s)  # the setting may be shorter by now
@@ -154,20 +164,32 @@ class ReplyStore:
             self._later(lambda db: db.execute("UPDATE reply SET used_at = ? WHERE key = ?", (now, key)))
         return reply
 
-    def _write(self, key: str, reply: Reply, tenant: str, expires_at: float) -> None:
-        now = time.time()
+    def _insert_now(self, row: _Row) -> bool:
+        """From the loop, at once: a busy process that is killed has lost nothing that it had read. False if another
+        process is writing just now."""
+        if self._reader is None:
+            return False
+        try:
+            self._reader.execute(_INSERT, row)
+        except sqlite3.Error:
+            return False
+        return True
+
+    def _write(self, row: _Row, is_kept: bool) -> None:
+        """In the thread: the insert, where it is still to be made, and what may take a while."""
         with self._careful():
             if self._writer is None:
                 return
-            self._writer.execute(
-                "INSERT OR REPLACE INTO reply (key, tenant, events, n_bytes, made_at, used_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (key, tenant, packed(reply, expires_at), reply.n_bytes, now, now),
-            )
-            self._unswept_bytes += reply.n_bytes
+            if not is_kept:
+                self._writer.execute(_INSERT, row)
+            self._unswept_bytes += row[3]
             if self._unswept_bytes > self._max_bytes * _SWEEP_SHARE:
                 self._unswept_bytes = 0
-                self._sweep(self._writer, now)
+                self._sweep(self._writer, row[4])
+            self._n_unchecked += 1
+            if self._n_unchecked >= _CHECKPOINT_EVERY:
+                self._n_unchecked = 0
+                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _sweep(self, db: sqlite3.Connection, now: float) -> None:
         db.execute("DELETE FROM reply WHERE made_at <= ?", (now - self._ttl_s,))

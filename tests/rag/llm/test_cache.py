@@ -109,12 +109,14 @@ asyncio.run(main())
 
 def test_a_reader_who_leaves_while_a_reply_is_being_kept_does_not_stop_that(file: Path) -> None:
     async def main() -> None:
-        with closing(ReplyStore(file)) as store:
+        with closing(ReplyStore(file)) as store, closing(sqlite3.connect(file)) as other:
+            other.execute("BEGIN IMMEDIATE")  # so that keeping it takes a while
             keeping = asyncio.create_task(store.put("key", Reply("text", "m")))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
             keeping.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await keeping
+            other.execute("COMMIT")
 
     in_loop(main())
     with closing(ReplyStore(file)) as store:
