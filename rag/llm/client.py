@@ -63,7 +63,7 @@ class HttpChatModel:
         url, self.base_url = checked_url(base_url)
         self._url = endpoint(url, "/chat/completions", query)
         self._keys = keys if keys is not None else KeyRing((api_key.strip(),) if api_key else ())
-        self._secrets = tuple(value for value in (headers or {}).values() if len(value) >= 8)
+        self._keys.conceal((headers or {}).values())
         basic = basic_auth(url)
         self._connections = Connections(
             {**_ALWAYS, **({"Authorization": basic} if basic else {}), **checked_headers(headers or {})},
@@ -71,7 +71,7 @@ class HttpChatModel:
             proxy=proxy,
             transport=transport,
         )
-        self._failures = Failures(model, self.base_url, self._hide)
+        self._failures = Failures(model, self.base_url, self._keys.hide)
         self._dialect = Dialect()
         self._on_rate_limits = on_rate_limits
 
@@ -203,11 +203,6 @@ class HttpChatModel:
         if learnt is not None:
             self._dialect = learnt
         return learnt is not None
-
-    def _hide(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return self._keys.hide(text)
 
 
 def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ LIMITED_FOR_S: Final = 20.0
 _COMMAND_TIMEOUT_S: Final = 10.0
 _STAT_EVERY_S: Final = 1.0
 _MOST_HIDDEN: Final = 1000
+_SHORTEST_SECRET: Final = 8
 _KEY: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -54,6 +55,7 @@ class KeyRing:
         self._env, self._file, self._command = env, file, command
         self._keys: list[_Key] = []
         self._seen: dict[str, None] = {}
+        self._concealed: list[str] = []
         self._file_keys: list[str] = []
         self._file_state: tuple[int, int, int] | None = None
         self._stat_at_s = -_STAT_EVERY_S
@@ -125,9 +127,13 @@ class KeyRing:
             if one.text == key:
                 one.limited_until_s = now + (LIMITED_FOR_S if for_s is None else for_s)
 
+    def conceal(self, secrets: Iterable[str]) -> None:
+        """Further texts to ``hide``: headers that hold keys."""
+        self._concealed += [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+
     def hide(self, text: str) -> str:
         """The text without any key that this ring ever held."""
-        for key in sorted(self._seen, key=len, reverse=True):
+        for key in sorted((*self._seen, *self._concealed), key=len, reverse=True):
             text = text.replace(key, "***")
         return text
 
