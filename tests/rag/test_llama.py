@@ -14,7 +14,7 @@ from rag.answer import ABSTENTION, answer
 from rag.core.settings import Settings, load_settings
 from rag.core.types import Answer, AnswerEvent, Final, Message, Retrieved, Scope, Sentence, Verdict
 from rag.llm.stack import build_chat_model
-from rag.llm.tokens import TiktokenCounter, count_messages
+from rag.llm.tokens import STAND_IN_MARGIN, TiktokenCounter, count_messages
 from rag.prompt import harmless
 from rag.wiring import open_footnote
 from tests import llama_server
@@ -152,13 +152,36 @@ def test_no_text_of_a_source_becomes_a_control_token_of_the_model(base_url: str)
 
 def control_tokens(base_url: str, text: str) -> list[int]:
     """Ids below 17 are SmolLM2's control tokens."""
+    return [token for token in tokens_of(base_url, text) if token < 17]
+
+
+def tokens_of(base_url: str, text: str) -> list[int]:
     request = urllib.request.Request(
         base_url.removesuffix("/v1") + "/tokenize",
         json.dumps({"content": text, "parse_special": True}).encode(),
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as reply:
-        return [token for token in json.load(reply)["tokens"] if token < 17]
+        found: list[int] = json.load(reply)["tokens"]
+        return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1234567 98765.4321 2024-03-31 ",
+        "한국어는 어렵지만 재미있습니다 ",
+        "员工每年有二十五天假期，可以结转五天。",
+        "東京都渋谷区の天気は今日はとても良いです。",
+        "Übergrößenträger kündigen drei Monate zum Quartalsende. ",
+        "Les employés ont déjà été naïfs. ",
+        "ERR-1042 XJ9-KQ ABCD-9921 ",
+        "привет мир как дела сегодня ",
+    ],
+)
+def test_the_stand_in_for_an_unknown_vocabulary_does_not_count_too_little(base_url: str, text: str) -> None:
+    counter = TiktokenCounter("SmolLM2-135M-Instruct")
+    assert counter.count(text * 8) * (1 + STAND_IN_MARGIN) >= len(tokens_of(base_url, text * 8))
 
 
 def test_a_question_to_the_sample_corpus(base_url: str, corpus: Path, cache: Path, tmp_path: Path) -> None:
