@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from rag.core.chat_server import ChatServer
 from rag.core.errors import ChatError
 from rag.core.protocols import ChatModel
 from rag.core.settings import load_settings
@@ -73,7 +72,7 @@ class TappedClient(HttpChatModel):
 
 def stack(base_urls: Sequence[str]) -> ChatModel:
     servers = [
-        ChatServer(base_url=base_url, model=f"model-{n}", max_concurrency=64, queue_length=5000)
+        {"base_url": base_url, "model": f"model-{n}", "max_concurrency": 64, "queue_length": 5000}
         for n, base_url in enumerate(base_urls)
     ]
     with patch("rag.llm.client.HttpChatModel", TappedClient):
@@ -197,9 +196,6 @@ def _show(name: str, rounds: Sequence[tuple[list[Question], float, int, int]]) -
     for kind in [*_ORDER, *sorted(set(counts) - set(_ORDER))]:
         if counts[kind]:
             print(f"| {kind} | {counts[kind]} | {counts[kind] / len(questions):.2%} |")
-    for one in questions:
-        if "other words" in one.ended or "wrong words" in one.ended:
-            print(f"DBG {one.ended!r} {one.n_sent}\n  {one.said!r}\n  {answer_to(one.text)!r}")
     print("\n| measure | value |\n|---|---|")
     print(f"| furthest beyond a deadline, s | {max(one.over_deadline_s for one in questions):.2f} |")
     print(f"| sent twice after the first delta | {sum(one.n_again for one in questions)} |")

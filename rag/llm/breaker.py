@@ -15,10 +15,12 @@ from rag.llm.meter import Meter, NoMeter
 
 State: TypeAlias = Literal["closed", "half-open", "open"]
 
-_WINDOW_S: Final = 60.0
-_MIN_CALLS: Final = 6
+_WINDOW_S: Final = 30.0
+_MIN_CALLS: Final = 20
 _FAILED_SHARE: Final = 0.5
-_IN_A_ROW: Final = 4
+_FAILED_IN_A_ROW: Final = 8
+_UNREACHABLE_IN_A_ROW: Final = 4
+"""Where nothing listens it shows at once. A burst of server errors is no reason to turn away a whole line."""
 _FIRST_COOL_DOWN_S: Final = 2.0
 _LONGEST_COOL_DOWN_S: Final = 60.0
 _STATES: Final[dict[State, int]] = {"closed": 0, "half-open": 1, "open": 2}
@@ -32,7 +34,7 @@ class Breaker:
         self.server, self._meter = server, meter or NoMeter()
         self.state: State = "closed"
         self._calls: deque[tuple[float, bool]] = deque()
-        self._in_a_row = 0
+        self._failed_in_a_row = self._unreachable_in_a_row = 0
         self._n_opened = 0
         self._open_until = 0.0
         self._probing = False
@@ -58,7 +60,7 @@ class Breaker:
                 breaker_open=True,
             )
 
-    def leave(self, now: float, *, is_probe: bool, failed: bool | None) -> None:
+    def leave(self, now: float, *, is_probe: bool, failed: bool | None, unreachable: bool = False) -> None:
         """After a request; ``failed`` is None where it says nothing of the server (the reader went away)."""
         if is_probe:
             self._probing = False
@@ -73,14 +75,19 @@ class Breaker:
             self._calls.append((now, failed))
             while self._calls[0][0] < now - _WINDOW_S:
                 self._calls.popleft()
-            self._in_a_row = self._in_a_row + 1 if failed else 0
+            self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
+            self._unreachable_in_a_row = self._unreachable_in_a_row + 1 if unreachable else 0
             if failed and self._keeps_failing():
                 self._open(now)
 
     def _keeps_failing(self) -> bool:
         n_failed = sum(failed for _, failed in self._calls)
         often = len(self._calls) >= _MIN_CALLS and n_failed >= _FAILED_SHARE * len(self._calls)
-        return self._in_a_row >= _IN_A_ROW or often
+        return (
+            often
+            or self._failed_in_a_row >= _FAILED_IN_A_ROW
+            or self._unreachable_in_a_row >= _UNREACHABLE_IN_A_ROW
+        )
 
     def _open(self, now: float) -> None:
         cool_down_s = min(_LONGEST_COOL_DOWN_S, _FIRST_COOL_DOWN_S * 2 ** min(self._n_opened, 10))
@@ -90,7 +97,7 @@ class Breaker:
 
     def _close(self) -> None:
         self._calls.clear()
-        self._in_a_row = self._n_opened = 0
+        self._failed_in_a_row = self._unreachable_in_a_row = self._n_opened = 0
         self._become("closed")
 
     def _become(self, state: State) -> None:
@@ -132,6 +139,7 @@ class BreakingChatModel:
         now = asyncio.get_running_loop().time
         is_probe = self._breaker.enter(now())
         failed: bool | None = None
+        unreachable = False
         try:
             async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
                 async for event in events:
@@ -141,9 +149,10 @@ class BreakingChatModel:
             failed = False
         except ChatError as exc:
             failed = _blames_the_server(exc)
+            unreachable = isinstance(exc, ChatUnreachable) and "status" not in exc.fields
             raise
         finally:
-            self._breaker.leave(now(), is_probe=is_probe, failed=failed)
+            self._breaker.leave(now(), is_probe=is_probe, failed=failed, unreachable=unreachable)
 
 
 def _blames_the_server(error: ChatError) -> bool | None:

@@ -26,7 +26,7 @@ REQUEST = ChatRequest((Message("user", "hello"),))
 
 async def ask(model: ChatModel) -> str:
     try:
-        return text_of(await collected(model.stream(REQUEST)))
+        return text_of([event async for event in model.stream(REQUEST)])
     except ChatError as exc:
         return "open" if exc.fields.get("breaker_open") else exc.code
 
@@ -73,11 +73,26 @@ def test_half_open_lets_one_request_through() -> None:
     run_virtual(main())
 
 
-def test_a_share_of_failures_opens_it_too() -> None:
+SERVER_ERROR = ChatUnreachable("failed", status=500)
+
+
+def test_half_of_many_requests_failing_opens_it() -> None:
     async def main() -> None:
-        scripts = [["fine"], [ChatUnreachable("down")]] * 3
-        model = BreakingChatModel(ScriptedModel(scripts), Breaker("http://here"))
-        assert [await ask(model) for _ in range(7)][-1] == "open"
+        model = BreakingChatModel(ScriptedModel([["fine"], [SERVER_ERROR]] * 20), Breaker("http://here"))
+        replies = [await ask(model) for _ in range(30)]
+        assert replies.index("open") == 20
+
+    run_virtual(main())
+
+
+def test_a_burst_of_server_errors_does_not_open_it_and_a_long_one_does() -> None:
+    async def main() -> None:
+        burst: list[list[Step]] = [[SERVER_ERROR]] * 7
+        model = BreakingChatModel(
+            ScriptedModel([*burst, ["fine"], *burst, [SERVER_ERROR]]), Breaker("http://here")
+        )
+        replies = [await ask(model) for _ in range(17)]
+        assert replies == ["chat-unreachable"] * 7 + ["fine"] + ["chat-unreachable"] * 8 + ["open"]
 
     run_virtual(main())
 
@@ -122,7 +137,8 @@ def test_models_of_one_server_share_it() -> None:
 def test_a_request_from_before_it_opened_does_not_decide_for_the_probe() -> None:
     async def main() -> None:
         down: list[Step] = [ChatUnreachable("down")]
-        inner = ScriptedModel([[2.3, "old"], *[down] * 4, [2.0, "up"], ["fine"]])
+        old_one: list[Step] = [2.3, "old"]
+        inner = ScriptedModel([old_one, down, down, down, down, [2.0, "up"], ["fine"]])
         breaker = Breaker("http://here")
         model = BreakingChatModel(inner, breaker)
         old = asyncio.create_task(ask(model))
@@ -132,10 +148,10 @@ def test_a_request_from_before_it_opened_does_not_decide_for_the_probe() -> None
         await asyncio.sleep(2.1)
         probe = asyncio.create_task(ask(model))
         assert await old == "old"
-        assert breaker.state == "half-open"
+        states = [breaker.state]
         assert await ask(model) == "open"
         assert await probe == "up"
-        assert breaker.state == "closed"
+        assert [*states, breaker.state] == ["half-open", "closed"]
 
     run_virtual(main())
 
@@ -143,7 +159,8 @@ def test_a_request_from_before_it_opened_does_not_decide_for_the_probe() -> None
 def test_failures_long_ago_do_not_open_it() -> None:
     async def main() -> None:
         down: list[Step] = [ChatUnreachable("down")]
-        model = BreakingChatModel(ScriptedModel([down, ["fine"]] * 20), Breaker("http://here"))
+        fine: list[Step] = ["fine"]
+        model = BreakingChatModel(ScriptedModel([down, fine] * 20), Breaker("http://here"))
         for _ in range(10):
             assert await ask(model) == "chat-unreachable"
             assert await ask(model) == "fine"
@@ -191,7 +208,8 @@ def test_nobody_waits_in_the_queue_of_a_server_that_is_left_alone() -> None:
     async def main() -> None:
         now = asyncio.get_running_loop().time
         breaker = Breaker("http://here")
-        inner = ScriptedModel([[1.0, ChatUnreachable("down")]] * 4 + [["up"]])
+        down: list[Step] = [1.0, ChatUnreachable("down")]
+        inner = ScriptedModel([down, down, down, down, ["up"]])
         queue = QueuedChatModel(
             BreakingChatModel(inner, breaker), Scheduler("http://here", max_concurrency=1)
         )
