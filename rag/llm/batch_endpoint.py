@@ -36,6 +36,7 @@ class BatchEndpoint:
         self.keys.conceal(headers.values())
         basic = basic_auth(self._base_url)
         self._connections = Connections(
+            self._base_url,
             {**({"Authorization": basic} if basic else {}), **headers},
             ca_file=server.ca_file,
             proxy=server.proxy,
@@ -88,7 +89,7 @@ class BatchEndpoint:
                         return
                     error = await self._refusal(response, path)
                 finally:
-                    await self._connections.end(response)
+                    await response.aclose()
                 if key is None or response.status_code not in (401, 403):
                     raise error
                 self.keys.refused(key)

@@ -66,6 +66,7 @@ class HttpChatModel:
         self._keys.conceal((headers or {}).values())
         basic = basic_auth(url)
         self._connections = Connections(
+            url,
             {**_ALWAYS, **({"Authorization": basic} if basic else {}), **checked_headers(headers or {})},
             ca_file=ca_file,
             proxy=proxy,
@@ -148,19 +149,21 @@ class HttpChatModel:
         finally:
             deadline.close()
             if response is not None:
-                await self._connections.end(response)
+                await response.aclose()
 
     async def _sent(self, request: ChatRequest, deadline: Deadline) -> httpx.Response:
         """The reply's head, with status 200. A key that is refused gives way to the next, and fields that the server
         refuses are left out: neither is a failure of the server."""
+        client = self._connections.client()
         tried: set[str] = set()
         with deadline:
             key = await self._keys.take()
         while True:
             dialect = self._dialect
             body = encoded(request_body(request, request.model or self.name, dialect))
+            sending = client.build_request("POST", self._url, content=body, headers=_headers(request, key))
             with deadline:
-                response = await self._connections.send(self._url, body, _headers(request, key))
+                response = await client.send(sending, stream=True)
             if self._on_rate_limits is not None:
                 info = rate_limits(response.headers, response.status_code)
                 if info is not None:
@@ -193,7 +196,7 @@ class HttpChatModel:
                     break
                 body += chunk
         finally:
-            await self._connections.end(response)
+            await response.aclose()
         return self._failures.of_reply(response.status_code, bytes(body[:_MAX_ERROR_BYTES]), response.headers)
 
     def _adapts(self, sent: Dialect, status: int, said: object) -> bool:

@@ -23,6 +23,7 @@ from rag.core.errors import (
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Message, Usage
 from rag.llm.client import HttpChatModel
 from rag.llm.rate_headers import RateLimitInfo
+from rag.llm.transport import KeptConnections
 from tests.fault_server import Exchange, Fault, FaultServer, Limits, answer_to, fault_server
 from tests.faults import BEFORE_FIRST_DELTA, HARMLESS, IN_STREAM
 from tests.rag.chat_server import chat_server, error, events, reply, writes
@@ -480,9 +481,10 @@ async def test_whatever_happens_nothing_is_left_behind() -> None:
         outcomes = await asyncio.gather(*map(one, range(150)))
         await until(lambda: server.in_flight == 0)
         assert {"left", "complete", "TimeoutError", "ChatTimeout", "ChatUnreachable"} <= set(outcomes)
-        pool = model._connections.client()._transport._pool  # type: ignore[attr-defined]
-        assert "Requests: 0 active, 0 queued" in repr(pool)
-        assert all(connection.is_idle() for connection in pool.connections)
+        kept = model._connections.client()._transport
+        assert isinstance(kept, KeptConnections)
+        await until(lambda: kept.n_busy == 0)
+        await until(lambda: server.open_connections == kept.n_idle)
         await model.close()
         await until(lambda: server.open_connections == 0)
     assert len(asyncio.all_tasks()) == n_tasks

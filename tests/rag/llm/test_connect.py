@@ -114,6 +114,18 @@ async def test_requests_go_through_the_proxy() -> None:
     assert proxy.headers[0]["host"] == "chat.invalid"
 
 
+async def test_the_proxy_of_the_environment_is_used_unless_it_is_excepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with chat_server(writes("by proxy")) as proxy, chat_server(writes("straight")) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/v1"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        for base_url, text in (("http://chat.invalid/v1", "by proxy"), (server.base_url, "straight")):
+            model = HttpChatModel(base_url, "m")
+            assert await text_of(model) == text
+            await model.close()
+
+
 async def test_a_proxy_that_is_not_there() -> None:
     async with chat_server(writes("never")) as proxy:
         gone = proxy.base_url.removesuffix("/v1")
