@@ -46,6 +46,7 @@ class QueuedChatModel:
                             n_deltas += 1
                             if first_token_s is None:
                                 first_token_s = now() - slot.sent_at
+                                self._scheduler.accepted(slot)
                         case Usage():
                             usage = event if usage is None else usage + event
                         case Done():

@@ -16,6 +16,11 @@ _PROBES: Final = 0.01
 _ACCEPTED_PER_MINUTE: Final = 60
 """A minute with fewer requests counts for less: a probe that fails is one refusal, and those are to be few."""
 _ABOUT_RIGHT: Final = 0.8
+_FURTHEST: Final = 2.0
+"""Times the most that was ever taken: what a lesson is forgotten to, until that has been tried."""
+_NEARLY_ALL: Final = 0.9
+_FORGETS: Final = 0.9998
+"""With each request: the most that was taken counts for less, a limit may have been lowered since."""
 
 
 class Limit:
@@ -28,21 +33,32 @@ class Limit:
         self._cap = math.inf
         self._cap_at = 0.0
         self._n_accepted = 0
+        self._peak = 1.0
 
     @property
     def is_learned(self) -> bool:
         """By refusals, or unknown."""
         return self._cap < math.inf or self.known is None
 
-    def accepted(self) -> None:
+    def accepted(self, used: float) -> None:
+        """The server took a request with so much used, that one included."""
         self._n_accepted += 1
+        self._peak = max(self._peak * _FORGETS, used)
+
+    def nearness(self, now: float, used: float) -> float:
+        """To what is allowed, or to the most that was ever taken: the limit that refuses is the one that is nearer."""
+        return used / min(self.allowed(now), self._peak)
+
+    def explains(self, now: float, used: float) -> bool:
+        """Whether a refusal at ``used`` is no wonder."""
+        return used >= _NEARLY_ALL * (self._peak if self._cap < math.inf else self.allowed(now))
 
     def allowed(self, now: float) -> float:
         """``inf`` where nothing is known."""
         cap = self._cap
         if cap < math.inf:
             minutes = min(60.0, (now - self._cap_at) / WINDOW_S, self._n_accepted / _ACCEPTED_PER_MINUTE)
-            cap *= 1 + _PROBES * (2**minutes - 1)
+            cap = max(cap, min(cap * (1 + _PROBES * (2**minutes - 1)), _FURTHEST * self._peak))
         if self.known is not None and cap >= self.known:
             self._cap = cap = math.inf
         return max(1.0, cap if self.known is None else min(cap, self.known))
@@ -54,12 +70,12 @@ class Limit:
             if not is_sure:
                 return
             cap = max(self._least, _KEEPS * used)
+        elif is_sure and used < _ABOUT_RIGHT * allowed:
+            cap = min(_KEEPS * allowed, max(_KEEPS * used, _MOST_CUT * allowed))
+        elif is_sure:
+            cap = min(_KEEPS * allowed, _KEEPS * (used + allowed) / 2)
         else:
             cap = _KEEPS * allowed
-            if is_sure and used < _ABOUT_RIGHT * allowed:
-                cap = min(cap, max(_KEEPS * used, _MOST_CUT * allowed))
-            elif is_sure:
-                cap = min(cap, _KEEPS * (used + allowed) / 2)
         self._cap, self._cap_at, self._n_accepted = cap, now, 0
 
 

@@ -21,7 +21,6 @@ _FASTER: Final = 1.05
 _LITTLE_AHEAD_S: Final = 0.1
 _AHEAD_AGAIN: Final = 1.005
 _NOTICEABLE_SHARE: Final = 0.02
-_NEARLY_ALL: Final = 0.9
 _LEAST_REQUESTS: Final = 10.0
 _LEAST_TOKENS: Final = 10_000.0
 
@@ -48,6 +47,9 @@ class Charges:
     tokens: tuple[Entry, ...]
     token_pace_s: float
     overdrawn: tuple[Account, ...]
+    used: tuple[float, float]
+    """Requests and tokens in the minute before, this one included."""
+    is_accepted: bool = False
     is_over: bool = False
 
 
@@ -65,12 +67,16 @@ class Rates:
         self.rest_until = -math.inf
         self._n_refusals = 0
         self._refused_at = -math.inf
+        self._probe: Charges | None = None
 
     # Before it is sent
 
     def wait_s(self, now: float, demand: Demand, priority: Priority) -> float:
         """Seconds until such a request may be sent. Batch goes at even distances and leaves room in every second;
-        interactive may take a minute's share at once until the server shows that it minds."""
+        interactive may take a minute's share at once until the server shows that it minds. After a refusal one is
+        sent first, and ``inf`` is the answer until it is accepted."""
+        if self._probe is not None:
+            return math.inf
         wait_s = max(0.0, self.rest_until - now, self._requests.wait_s(now, 1))
         for account in self._accounts:
             if account.is_held:
@@ -96,10 +102,14 @@ class Rates:
         self._request_pace.take(now, self._pace_s(1, self.request_limit, now))
         token_pace_s = self._pace_s(demand.total, self.token_limit, now)
         self._token_pace.take(now, token_pace_s)
-        return Charges(demand, request, tokens, token_pace_s, overdrawn)
+        charges = Charges(demand, request, tokens, token_pace_s, overdrawn, self._used(now))
+        if self._n_refusals:
+            self._probe = charges
+        return charges
 
     def end(self, now: float, charges: Charges, n_input: int | None, n_output: int | None) -> None:
         """None: not known, as much as was expected."""
+        self._has_reported(charges)
         if charges.is_over:
             return
         charges.is_over = True
@@ -113,18 +123,22 @@ class Rates:
 
     def undo(self, now: float, charges: Charges) -> None:
         """It was never sent."""
-        if charges.is_over:
-            return
-        self._undo_tokens(charges)
-        self._requests.correct(charges.request, 0)
-        self._request_pace.give_back(self._pace_s(1, self.request_limit, now))
+        self._has_reported(charges)
+        if not charges.is_over:
+            self._undo(now, charges)
 
     @staticmethod
     def _pace_s(amount: float, limit: Limit, now: float) -> float:
         return WINDOW_S * min(1.0, amount / (limit.allowed(now) * _FASTER))
 
-    def _undo_tokens(self, charges: Charges) -> None:
+    def _has_reported(self, charges: Charges) -> None:
+        if charges is self._probe:
+            self._probe = None
+
+    def _undo(self, now: float, charges: Charges) -> None:
         charges.is_over = True
+        self._requests.correct(charges.request, 0)
+        self._request_pace.give_back(self._pace_s(1, self.request_limit, now))
         for account, entry in zip(self._accounts, charges.tokens, strict=True):
             account.undo(entry)
         self._token_pace.give_back(charges.token_pace_s)
@@ -132,10 +146,16 @@ class Rates:
     # What the server says
 
     def accepted(self, now: float, charges: Charges) -> None:
-        self._n_refusals = 0
+        """It answers."""
+        if charges.is_accepted:
+            return
+        charges.is_accepted = True
+        if charges is self._probe:
+            self._n_refusals = 0
+        self._has_reported(charges)
         self._ahead_s = min(WINDOW_S, self._ahead_s * _AHEAD_AGAIN)
-        self.request_limit.accepted()
-        self.token_limit.accepted()
+        self.request_limit.accepted(charges.used[0])
+        self.token_limit.accepted(charges.used[1])
         for account in charges.overdrawn:
             account.deny(now)
         for account in self._accounts:
@@ -144,13 +164,15 @@ class Rates:
     def rest(self, now: float, seconds: float) -> None:
         self.rest_until = max(self.rest_until, now + seconds)
 
-    def refused(self, now: float, charges: Charges, sent_at: float, retry_after_s: float | None) -> None:
-        """It said 429. It is left alone for as long as it asks, and trusted with less if nothing else explains it."""
-        self._undo_tokens(charges)
+    def refused(self, now: float, charges: Charges, sent_at: float, retry_after_s: float | None) -> bool:
+        """It said 429. It is left alone for as long as it asks, and trusted with less if nothing else explains it.
+        Returns whether its rates explain it; if not, there may have been too many at once."""
+        self._has_reported(charges)
+        self._undo(now, charges)
         if retry_after_s is not None:
             self.rest(now, retry_after_s)
-        if sent_at < self._refused_at:  # under way with the one that was refused before: no news
-            return
+        if sent_at <= self._refused_at:  # under way with the one that was refused before: no news
+            return True
         was_refused_lately = now - self._refused_at < WINDOW_S
         self._refused_at = now
         self._n_refusals += 1
@@ -163,24 +185,26 @@ class Rates:
                 for account in self._accounts:
                     if account is not others[0]:
                         account.give_up()
-        else:
-            self._lower(now, is_sure=was_refused_lately)
+            return True
+        return self._lower(now, is_sure=was_refused_lately)
 
-    def _lower(self, now: float, *, is_sure: bool) -> None:
-        n_requests = self._requests.taken(now)
-        n_tokens = max(account.window.taken(now) for account in self._accounts if account.is_held)
-        requests, tokens = self.request_limit.allowed(now), self.token_limit.allowed(now)
-        request_share, token_share = n_requests / requests, n_tokens / tokens
-        if max(request_share, token_share) < _NEARLY_ALL:
+    def _lower(self, now: float, *, is_sure: bool) -> bool:
+        """Returns whether a limit was all but used up."""
+        n_requests, n_tokens = self._used(now)
+        by_requests = self.request_limit.nearness(now, n_requests)
+        by_tokens = self.token_limit.nearness(now, n_tokens)
+        explained = self.request_limit.explains(now, n_requests) or self.token_limit.explains(now, n_tokens)
+        if not explained:
             self._ahead_s = max(_LITTLE_AHEAD_S, self._ahead_s / 2)  # not too many but too fast, perhaps
-        # Where one limit is known and all but used up it was that one; where neither is known it may be either.
-        is_requests = request_share >= token_share
-        either = tokens == math.inf if is_requests else requests == math.inf
-        sure_enough = max(request_share, token_share) >= _NEARLY_ALL
-        if is_requests or (either and not sure_enough):
+        if by_requests >= by_tokens * (1 - _NOTICEABLE_SHARE):
             self.request_limit.lower(now, n_requests, is_sure=is_sure)
-        if not is_requests or (either and not sure_enough):
+        if by_tokens >= by_requests * (1 - _NOTICEABLE_SHARE):
             self.token_limit.lower(now, n_tokens, is_sure=is_sure)
+        return explained
+
+    def _used(self, now: float) -> tuple[float, float]:
+        tokens = max(account.window.taken(now) for account in self._accounts if account.is_held)
+        return self._requests.taken(now), tokens
 
     def learn(self, now: float, said: RateLimits) -> None:
         """Takes over limits that were not known, or lower, and what others have used up of them."""

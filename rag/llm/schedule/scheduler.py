@@ -122,11 +122,16 @@ class Scheduler:
 
     # What the server says
 
+    def accepted(self, slot: Slot) -> None:
+        """It has begun to answer."""
+        self.rates.accepted(self._now(), slot.charges)
+        self._pump()
+
     def refused(self, slot: Slot, retry_after_s: float | None) -> None:
         """429. It is left alone for as long as it says; tokens of this request were not taken."""
         now = self._now()
-        self.concurrency.overloaded(now, slot.sent_at)
-        self.rates.refused(now, slot.charges, slot.sent_at, retry_after_s)
+        if not self.rates.refused(now, slot.charges, slot.sent_at, retry_after_s):
+            self.concurrency.overloaded(now, slot.sent_at)
 
     def overloaded(self, slot: Slot, retry_after_s: float | None = None) -> None:
         """It failed in a way that too many requests at once may be the reason of."""
@@ -218,8 +223,8 @@ class Scheduler:
         n_tokens = self._line.mean_tokens(priority) or demand.total
         turn_s = (self._held_s or 0.0) / self.concurrency.soon
         next_s = self.rates.wait_s(now, demand, priority)
-        if self.in_flight >= self.concurrency.whole:
-            next_s = max(next_s, turn_s)
+        if next_s == math.inf or self.in_flight >= self.concurrency.whole:
+            next_s = turn_s if next_s == math.inf else max(next_s, turn_s)
         return next_s + n_before * max(turn_s, self.rates.interval_s(now, n_tokens))
 
     def _busy(self, reason: str, wait_s: float) -> ChatBusy:
