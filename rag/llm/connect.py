@@ -10,7 +10,7 @@ import ssl
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 from rag.core.errors import SettingsError
@@ -67,7 +67,7 @@ class Connections:
         proxy = httpx.Proxy(self._proxy) if self._proxy else None
         return httpx.AsyncClient(
             headers=self._headers,
-            transport=self._transport or KeptConnections(self._tls, proxy),
+            transport=self._transport or cast("httpx.AsyncBaseTransport", KeptConnections(self._tls, proxy)),
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
             follow_redirects=False,
         )

@@ -8,24 +8,26 @@ Only the keeping is ours: connections, TLS and proxies are httpcore's.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import httpcore
-import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
 _KEEP_ALIVE_S: Final = 30.0
 _STALE: Final = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
 
 
-class KeptConnections(httpx.AsyncBaseTransport):
-    """As many connections as there are requests at once: how many that may be is for the queue to say."""
+class KeptConnections:
+    """A transport for httpx. As many connections as there are requests at once: how many that may be is for the queue to say."""
 
     def __init__(self, tls: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
         self._maker = _maker(tls, proxy)
@@ -85,6 +87,8 @@ class KeptConnections(httpx.AsyncBaseTransport):
     async def _sent(
         self, request: httpcore.Request, connection: httpcore.AsyncConnectionInterface
     ) -> httpx.Response:
+        import httpx
+
         self._busy.add(connection)
         try:
             reply = await connection.handle_async_request(request)
@@ -95,7 +99,7 @@ class KeptConnections(httpx.AsyncBaseTransport):
         return httpx.Response(
             reply.status,
             headers=reply.headers,
-            stream=_Body(cast("Any", reply.stream), connection, self),
+            stream=_body_type()(reply.stream, connection, self),
             extensions=reply.extensions,
         )
 
@@ -118,22 +122,31 @@ class KeptConnections(httpx.AsyncBaseTransport):
             closing.add_done_callback(self._closing.discard)
 
 
-class _Body(httpx.AsyncByteStream):
-    def __init__(
-        self, stream: Any, connection: httpcore.AsyncConnectionInterface, owner: KeptConnections
-    ) -> None:
-        self._stream, self._connection, self._owner = stream, connection, owner
+@functools.cache
+def _body_type() -> Callable[
+    [Any, httpcore.AsyncConnectionInterface, KeptConnections], httpx.AsyncByteStream
+]:
+    """httpx wants streams of its own class, and is imported late."""
+    import httpx
 
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        with _as_httpx():
-            async for part in self._stream:
-                yield part
+    class Body(httpx.AsyncByteStream):
+        def __init__(
+            self, stream: Any, connection: httpcore.AsyncConnectionInterface, owner: KeptConnections
+        ) -> None:
+            self._stream, self._connection, self._owner = stream, connection, owner
 
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            self._owner.release(self._connection)
+        async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+            with _as_httpx():
+                async for part in self._stream:
+                    yield part
+
+        async def aclose(self) -> None:
+            try:
+                await self._stream.aclose()
+            finally:
+                self._owner.release(self._connection)
+
+    return Body
 
 
 async def _closed(connection: httpcore.AsyncConnectionInterface) -> None:
@@ -164,6 +177,8 @@ def _maker(tls: ssl.SSLContext, proxy: httpx.Proxy | None) -> httpcore.AsyncConn
 @contextmanager
 def _as_httpx() -> Iterator[None]:
     """httpx names its errors as httpcore does."""
+    import httpx
+
     try:
         yield
     except Exception as exc:

@@ -481,7 +481,7 @@ async def test_whatever_happens_nothing_is_left_behind() -> None:
         outcomes = await asyncio.gather(*map(one, range(150)))
         await until(lambda: server.in_flight == 0)
         assert {"left", "complete", "TimeoutError", "ChatTimeout", "ChatUnreachable"} <= set(outcomes)
-        kept = model._connections.client()._transport
+        kept: object = model._connections.client()._transport
         assert isinstance(kept, KeptConnections)
         await until(lambda: kept.n_busy == 0)
         await until(lambda: server.open_connections == kept.n_idle)
