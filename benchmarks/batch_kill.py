@@ -279,6 +279,13 @@ def report(server: Server, runs: list[Run], out: Path, n_questions: int) -> int:
     print("| " + " | ".join(figures) + " |")
     print("|---" * len(figures) + "|")
     print("| " + " | ".join(figures.values()) + " |")
+    for question, requests in by_question.items():
+        for one, other in itertools.pairwise(requests):
+            age = age_s(one)
+            is_out = age is not None and age > 0
+            when = f"out {1000 * (age or 0.0):.0f} ms before the kill" if is_out else "not out at the kill"
+            read = "read" if one.was_read else "not read"
+            print(f"- question {question}: asked in runs {one.run} and {other.run}, {when}, {read}")
     print(f"\nThe last run said:\n{runs[-1].error}")
     return 1 if lost or twice_written or paid_twice or failed else 0
 

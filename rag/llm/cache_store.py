@@ -69,8 +69,8 @@ class ReplyStore:
         if file is not None:
             with suppress(StoreError):
                 self._writer, self._reader = open_serving(file), open_serving(file)
-                # The loop's own: it never waits, neither for another writer nor for the disk.
-                self._reader.execute("PRAGMA busy_timeout = 0")
+                # The loop's own: it hardly waits for another writer, and never for the disk.
+                self._reader.execute("PRAGMA busy_timeout = 5")
                 self._reader.execute("PRAGMA wal_autocheckpoint = 0")
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="footnote-cache")
 
