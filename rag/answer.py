@@ -57,6 +57,8 @@ class AnswerParts:
     chat_for: Callable[[str], ChatModel] | None = None
     """``chat`` for one question, where replies to similar questions may serve."""
     moderator: Moderator | None = None
+    warning: Callable[[str], str | None] | None = None
+    """What a tenant should be told with each answer: that the budget runs out."""
     meter: Meter = field(default_factory=NoMeter)
 
 
@@ -160,6 +162,8 @@ async def answer(
             return
         for sentence in held:
             yield sentence
+    if parts.warning and (warning := parts.warning(scope.tenant)):
+        draft.notices.append(warning)
     final = finished(draft, support.confidence, ABSTENTION if abstains else None, trace_id, laps)
     yield FinalEvent(
         replace(

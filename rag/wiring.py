@@ -304,6 +304,7 @@ class Footnote:
             chat=chat,
             chat_for=self._chat_for(chat),
             moderator=moderator,
+            warning=self._budget_warning if self.settings.budget_usd_per_day else None,
             meter=self.meter,
         )
 
@@ -328,6 +329,15 @@ class Footnote:
         return lambda question: similar.around(
             chat, replies, question, self._embedded, asked_of=asked_of, meter=meter
         )
+
+    def _budget_warning(self, tenant: str) -> str | None:
+        ledger, settings = self._remembered.ledger, self.settings
+        if ledger is None or settings.budget_usd_per_day is None:
+            return None
+        spent_usd = ledger.spent_today_usd(tenant)
+        if spent_usd < settings.budget_warn_share * settings.budget_usd_per_day:
+            return None
+        return f"${spent_usd:.4f} of today's budget of ${settings.budget_usd_per_day:g} for the chat model is spent."
 
     def _embedded(self, question: str) -> Vectors:
         vectors: Vectors = self.embedder.embed([question], "query")

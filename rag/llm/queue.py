@@ -31,7 +31,8 @@ class QueuedChatModel:
             self._forecast.demand(request),
             priority=request.priority,
             tenant=request.tenant,
-            deadline=deadline,
+            # Whoever has another server to ask does not wait for this one until it is too late.
+            deadline=now() + request.timeout_s * request.patience,
         )
         usage: Usage | None = None
         first_token_s: float | None = None
@@ -59,7 +60,9 @@ class QueuedChatModel:
             self._scheduler.refused(slot, exc.fields.get("retry_after_s"))
             raise
         except (ChatTimeout, ChatUnreachable) as exc:
-            if isinstance(exc, ChatTimeout) or exc.fields.get("status") in (502, 503, 504, 529):
+            if exc.fields.get("breaker_open"):
+                self._scheduler.withdraw(slot)
+            elif isinstance(exc, ChatTimeout) or exc.fields.get("status") in (502, 503, 504, 529):
                 self._scheduler.overloaded(slot, exc.fields.get("retry_after_s"))
             raise
         finally:

@@ -65,7 +65,10 @@ class SharedChatModel:
                 return
             except ChatTimeout:
                 # The one who asked had less time than this reader has: then it asks itself.
-                if leads or n_read or deadline - now() < _WORTH_ASKING_S:
+                if n_read:  # after a delta there is no error, only an end
+                    yield Done("interrupted", self.name)
+                    return
+                if leads or deadline - now() < _WORTH_ASKING_S:
                     raise
 
     def _forget(self, key: tuple[str, str]) -> None:

@@ -4,8 +4,9 @@ cache      a reply that is known is not asked for
 share      equal requests in flight are one
 route      the right model, and the next one when it fails
   retry      once more where that may help
-  breaker    not now, where the server keeps failing          one for each server
-  queue      when it is our turn                              one for each server
+  gate       not now, where the server keeps failing          one breaker for each server
+  queue      when it is our turn                              one scheduler for each server
+  breaker    counts the failures, sends the probe
   trace, log, cost                                            what happened, what it took
   mask       personal data stays here
   window     what does not fit is not sent
@@ -117,7 +118,7 @@ def _layers(
     names: NameFinder | None,
 ) -> ChatModel:
     """One model of one server, from the client outwards."""
-    from rag.llm.breaker import BreakingChatModel
+    from rag.llm.breaker import BreakingChatModel, GatedChatModel
     from rag.llm.client import HttpChatModel
     from rag.llm.cost import Budget, CostedChatModel
     from rag.llm.logs import LoggedChatModel
@@ -140,8 +141,9 @@ def _layers(
     model = LoggedChatModel(model, texts=settings.log_texts)
     if wants_traces():
         model = TracedChatModel(model, client.base_url)
-    model = QueuedChatModel(model, scheduler)
     model = BreakingChatModel(model, breaker)
+    model = QueuedChatModel(model, scheduler)
+    model = GatedChatModel(model, breaker)
     return RetryingChatModel(model, meter=meter)
 
 

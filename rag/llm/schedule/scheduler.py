@@ -120,6 +120,14 @@ class Scheduler:
         self.rates.end(now, slot.charges, n_input, n_output)
         self._pump()
 
+    def withdraw(self, slot: Slot) -> None:
+        """It was not sent after all."""
+        if slot.is_open:
+            slot.is_open = False
+            self.in_flight -= 1
+            self.rates.undo(self._now(), slot.charges)
+            self._pump()
+
     # What the server says
 
     def accepted(self, slot: Slot) -> None:
@@ -223,8 +231,8 @@ class Scheduler:
         n_tokens = self._line.mean_tokens(priority) or demand.total
         turn_s = (self._held_s or 0.0) / self.concurrency.soon
         next_s = self.rates.wait_s(now, demand, priority)
-        if next_s == math.inf or self.in_flight >= self.concurrency.whole:
-            next_s = turn_s if next_s == math.inf else max(next_s, turn_s)
+        if self.in_flight >= self.concurrency.whole:
+            next_s = max(next_s, turn_s)
         return next_s + n_before * max(turn_s, self.rates.interval_s(now, n_tokens))
 
     def _busy(self, reason: str, wait_s: float) -> ChatBusy:
