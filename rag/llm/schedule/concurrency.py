@@ -17,8 +17,10 @@ _NOTICEABLE_S: Final = 0.05
 _SMOOTH: Final = 0.3
 _UNCONGESTED: Final = 2.0
 """With so few at once, slow is what the server is."""
+_OF_LATE: Final = 0.1
+_IN_THE_LONG_RUN: Final = 0.01
+_MORE_FAILURES: Final = 2.0
 _FEW_FAILURES: Final = 0.1
-_FAILURES_SMOOTH: Final = 0.1
 
 
 class AdaptiveLimit:
@@ -28,7 +30,8 @@ class AdaptiveLimit:
         self._starts_slowly = True
         self._first_token: dict[int, _FirstToken] = {}
         self._changed_at = 0.0
-        self._failing = 0.0
+        self._n_ended = 0
+        self._failing = self._usually_failing = 0.0
 
     @property
     def whole(self) -> int:
@@ -49,7 +52,7 @@ class AdaptiveLimit:
     ) -> None:
         """``in_flight``: with this one; a limit that is not used up does not grow. ``n_input``: tokens that the server
         had to read; long prompts are compared with long ones."""
-        self._failing *= 1 - _FAILURES_SMOOTH
+        self._count_failure(0.0)
         if first_token_s is not None:
             size = n_input.bit_length()
             seen = self._first_token.setdefault(size, _FirstToken(first_token_s))
@@ -67,10 +70,17 @@ class AdaptiveLimit:
         self._shrink(now, sent_at, _BACK_OFF)
 
     def failed(self, now: float, sent_at: float) -> None:
-        """A failure that too many requests may be the reason of, or something else: one in a while changes nothing."""
-        self._failing += _FAILURES_SMOOTH * (1 - self._failing)
-        if self._failing > _FEW_FAILURES:
+        """A failure that too many requests may be the reason of. What fails once in a while, or always as often, has
+        another one."""
+        self._count_failure(1.0)
+        if self._failing > _MORE_FAILURES * self._usually_failing + _FEW_FAILURES:
             self.overloaded(now, sent_at)
+
+    def _count_failure(self, failed: float) -> None:
+        self._n_ended += 1
+        self._failing += max(_OF_LATE, 1 / self._n_ended) * (failed - self._failing)
+        usually = max(_IN_THE_LONG_RUN, 1 / self._n_ended)
+        self._usually_failing += usually * (failed - self._usually_failing)
 
     def _ease_off(self, now: float, sent_at: float) -> None:
         if self.value <= _UNCONGESTED:

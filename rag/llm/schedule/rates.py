@@ -13,13 +13,19 @@ from rag.llm.schedule.limit import WINDOW_S, Entry, Limit, Pace, SlidingWindow
 _REST_S: Final = 1.0
 """After a refusal that names no time; doubled while refusals follow each other."""
 _LONGEST_REST_S: Final = 30.0
-_LEAST_AHEAD_S: Final = 1.0
-_MOST_AHEAD_S: Final = 20.0
-_AHEAD_REQUESTS: Final = 3.0
+_PROBE_S: Final = 2.0
+"""Who says 429 says it at once."""
 _FASTER: Final = 1.05
 """Than even: the windows hold the limits, the pace only spreads, and what it holds back is lost."""
-_LITTLE_AHEAD_S: Final = 0.1
-_AHEAD_AGAIN: Final = 1.005
+_BATCH_AHEAD: Final = (1.0, 1)
+_INTERACTIVE_AHEAD: Final = (15.0, 10)
+"""Seconds, and requests, that may go before their time: a few questions in a row, but no flood for which all others
+then wait a minute."""
+_LARGE_AHEAD: Final = 3
+"""Requests of which each takes a good part of a minute's tokens: the rests between them are to be filled."""
+_MOST_AHEAD_S: Final = 30.0
+_LEAST_BURST: Final = 0.01
+_BURST_AGAIN: Final = 1.005
 _NOTICEABLE_SHARE: Final = 0.02
 _LEAST_REQUESTS: Final = 10.0
 _LEAST_TOKENS: Final = 10_000.0
@@ -49,6 +55,7 @@ class Charges:
     overdrawn: tuple[Account, ...]
     used: tuple[float, float]
     """Requests and tokens in the minute before, this one included."""
+    sent_at: float
     is_accepted: bool = False
     is_over: bool = False
 
@@ -63,7 +70,7 @@ class Rates:
             *(Account(charging, self.token_limit, is_held=False) for charging in WHEN_SHOWN),
         ]
         self._request_pace, self._token_pace = Pace(), Pace()
-        self._ahead_s = WINDOW_S
+        self._burst = 1.0
         self.rest_until = -math.inf
         self._n_refusals = 0
         self._refused_at = -math.inf
@@ -73,20 +80,22 @@ class Rates:
 
     def wait_s(self, now: float, demand: Demand, priority: Priority) -> float:
         """Seconds until such a request may be sent. Batch goes at even distances and leaves room in every second;
-        interactive may take a minute's share at once until the server shows that it minds. After a refusal one is
-        sent first, and ``inf`` is the answer until it is accepted."""
-        if self._probe is not None:
-            return math.inf
+        interactive may come in a burst until the server shows that it minds. After a refusal one is
+        sent first, and the others when it is not refused."""
         wait_s = max(0.0, self.rest_until - now, self._requests.wait_s(now, 1))
+        if self._probe is not None:
+            wait_s = max(wait_s, self._probe.sent_at + _PROBE_S - now)
         for account in self._accounts:
             if account.is_held:
                 wait_s = max(wait_s, account.wait_s(now, demand))
-        request_s = ahead_s = tokens_s = self._ahead_s
-        if priority == "batch":
-            token_pace_s = self._pace_s(demand.total, self.token_limit, now)
-            tokens_s = min(_MOST_AHEAD_S, max(_LEAST_AHEAD_S, _AHEAD_REQUESTS * token_pace_s))
-            request_s, tokens_s = min(ahead_s, _LEAST_AHEAD_S), min(ahead_s, tokens_s)
-        return max(wait_s, self._request_pace.wait_s(now, request_s), self._token_pace.wait_s(now, tokens_s))
+        least_s, n_requests = _BATCH_AHEAD if priority == "batch" else _INTERACTIVE_AHEAD
+        requests_s = max(least_s, n_requests * self._pace_s(1, self.request_limit, now))
+        tokens_s = max(least_s, _LARGE_AHEAD * self._pace_s(demand.total, self.token_limit, now))
+        return max(
+            wait_s,
+            self._request_pace.wait_s(now, self._burst * min(WINDOW_S, requests_s)),
+            self._token_pace.wait_s(now, self._burst * min(_MOST_AHEAD_S, tokens_s)),
+        )
 
     def interval_s(self, now: float, n_tokens: float) -> float:
         """Between requests of so many tokens, in the long run."""
@@ -102,7 +111,7 @@ class Rates:
         self._request_pace.take(now, self._pace_s(1, self.request_limit, now))
         token_pace_s = self._pace_s(demand.total, self.token_limit, now)
         self._token_pace.take(now, token_pace_s)
-        charges = Charges(demand, request, tokens, token_pace_s, overdrawn, self._used(now))
+        charges = Charges(demand, request, tokens, token_pace_s, overdrawn, self._used(now), now)
         if self._n_refusals:
             self._probe = charges
         return charges
@@ -153,7 +162,7 @@ class Rates:
         if charges is self._probe:
             self._n_refusals = 0
         self._has_reported(charges)
-        self._ahead_s = min(WINDOW_S, self._ahead_s * _AHEAD_AGAIN)
+        self._burst = min(1.0, self._burst * _BURST_AGAIN)
         self.request_limit.accepted(charges.used[0])
         self.token_limit.accepted(charges.used[1])
         for account in charges.overdrawn:
@@ -195,7 +204,7 @@ class Rates:
         by_tokens = self.token_limit.nearness(now, n_tokens)
         explained = self.request_limit.explains(now, n_requests) or self.token_limit.explains(now, n_tokens)
         if not explained:
-            self._ahead_s = max(_LITTLE_AHEAD_S, self._ahead_s / 2)  # not too many but too fast, perhaps
+            self._burst = max(_LEAST_BURST, self._burst / 2)  # not too many but too fast, perhaps
         if by_requests >= by_tokens * (1 - _NOTICEABLE_SHARE):
             self.request_limit.lower(now, n_requests, is_sure=is_sure)
         if by_tokens >= by_requests * (1 - _NOTICEABLE_SHARE):

@@ -44,7 +44,8 @@ def _used_and_refused(
         await asyncio.sleep(minutes * 60)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not [error for error in ended if isinstance(error, Exception)]
         assert (scheduler.in_flight, scheduler.n_waiting()) == (0, 0)
         kept = [one for one in server.served if one[0] > 60]
         used = max(

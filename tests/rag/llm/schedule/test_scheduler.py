@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 
 from rag.core.errors import ChatBusy
 from rag.core.types import Priority
+from rag.llm.rate_headers import RateLimitInfo
 from rag.llm.schedule.charging import Demand
 from rag.llm.schedule.scheduler import Scheduler, Slot
 from tests.virtual_time import run_virtual
+
+ONE = Demand(1)
 
 
 async def work(scheduler: Scheduler, seconds: float = 1.0, n_tokens: int = 10, **given: object) -> float:
@@ -26,7 +30,7 @@ async def work(scheduler: Scheduler, seconds: float = 1.0, n_tokens: int = 10, *
 
 
 async def filled(scheduler: Scheduler) -> list[Slot]:
-    return [await scheduler.acquire(Demand(1)) for _ in range(scheduler.concurrency.whole)]
+    return [await scheduler.acquire(ONE) for _ in range(scheduler.concurrency.whole)]
 
 
 def test_no_more_than_the_rate_in_any_minute() -> None:
@@ -115,7 +119,7 @@ def test_a_full_line_turns_newcomers_away_with_a_time() -> None:
 def test_an_interactive_request_takes_the_place_of_the_latest_batch_one() -> None:
     async def main() -> None:
         scheduler = Scheduler(max_concurrency=1, queue_length=3)
-        [held] = [await scheduler.acquire(Demand(1))]
+        [held] = [await scheduler.acquire(ONE)]
         batch = [asyncio.create_task(work(scheduler, 1.0, priority="batch")) for _ in range(3)]
         await asyncio.sleep(0)
         urgent = asyncio.create_task(work(scheduler, 1.0))
@@ -135,7 +139,7 @@ def test_who_cannot_be_served_in_time_is_told_at_once() -> None:
         tasks = [asyncio.create_task(work(scheduler, 0.1)) for _ in range(100)]
         await asyncio.sleep(0)
         with pytest.raises(ChatBusy):
-            await scheduler.acquire(Demand(1), deadline=5.0)
+            await scheduler.acquire(ONE, deadline=5.0)
         assert asyncio.get_running_loop().time() == 0.0
         await asyncio.gather(*tasks)
 
@@ -145,9 +149,9 @@ def test_who_cannot_be_served_in_time_is_told_at_once() -> None:
 def test_a_deadline_that_comes_while_waiting_is_told() -> None:
     async def main() -> None:
         scheduler = Scheduler(max_concurrency=1)
-        held = await scheduler.acquire(Demand(1))
+        held = await scheduler.acquire(ONE)
         with pytest.raises(ChatBusy):
-            await scheduler.acquire(Demand(1), deadline=5.0)
+            await scheduler.acquire(ONE, deadline=5.0)
         assert asyncio.get_running_loop().time() == pytest.approx(5.0)
         scheduler.release(held)
         assert await work(scheduler) == pytest.approx(5.0)
@@ -158,12 +162,111 @@ def test_a_deadline_that_comes_while_waiting_is_told() -> None:
 def test_a_server_that_said_no_is_left_alone_for_as_long_as_it_said() -> None:
     async def main() -> None:
         scheduler = Scheduler()
-        slot = await scheduler.acquire(Demand(1))
+        slot = await scheduler.acquire(ONE)
         scheduler.refused(slot, 20.0)
         scheduler.release(slot)
         assert await work(scheduler) == pytest.approx(20.0)
 
     run_virtual(main())
+
+
+def test_after_a_refusal_one_goes_first_and_the_others_when_it_is_accepted() -> None:
+    async def main() -> None:
+        scheduler = Scheduler()
+        slot = await scheduler.acquire(ONE)
+        scheduler.refused(slot, 5.0)
+        scheduler.release(slot)
+        waiting = [asyncio.create_task(scheduler.acquire(ONE)) for _ in range(2)]
+        await asyncio.sleep(6.0)
+        assert [task.done() for task in waiting] == [True, False]
+        scheduler.accepted(await waiting[0])
+        assert [(await task).sent_at for task in waiting] == pytest.approx([5.0, 6.0])
+
+    run_virtual(main())
+
+
+def test_a_first_one_that_is_silent_does_not_hold_up_the_others_for_long() -> None:
+    async def main() -> None:
+        scheduler = Scheduler()
+        slot = await scheduler.acquire(ONE)
+        scheduler.refused(slot, 5.0)
+        scheduler.release(slot)
+        assert (await scheduler.acquire(ONE)).sent_at == pytest.approx(5.0)
+        assert (await scheduler.acquire(ONE)).sent_at == pytest.approx(7.0)
+
+    run_virtual(main())
+
+
+def test_a_flood_of_one_tenant_does_not_make_another_one_wait_or_be_turned_away() -> None:
+    async def main() -> None:
+        scheduler = Scheduler(requests_per_minute=60, queue_length=200)
+        flood = [asyncio.create_task(work(scheduler, 0.1, tenant="flood")) for _ in range(400)]
+        await asyncio.sleep(70.0)
+        assert scheduler.n_waiting() > 100
+        assert await work(scheduler, 0.1, tenant="other", deadline=80.0) < 80.0
+        await asyncio.sleep(0)
+        flood += [asyncio.create_task(work(scheduler, 0.1, tenant="flood")) for _ in range(200)]
+        await asyncio.sleep(0)
+        assert scheduler.n_waiting() == 200, "the line is full"
+        assert await work(scheduler, 0.1, tenant="other") < 90.0
+        await asyncio.gather(*flood, return_exceptions=True)
+
+    run_virtual(main())
+
+
+def test_the_estimate_of_the_wait_is_of_now_and_not_of_an_idle_hour() -> None:
+    async def main() -> None:
+        scheduler = Scheduler(max_concurrency=2)
+        await asyncio.gather(*(work(scheduler, 1.0) for _ in range(20)))
+        await asyncio.sleep(3600)
+        now = asyncio.get_running_loop().time()
+        starts = await asyncio.gather(*(work(scheduler, 1.0, deadline=now + 30) for _ in range(20)))
+        assert max(starts) <= now + 10
+
+    run_virtual(main())
+
+
+def test_a_minute_that_is_used_up_is_told_at_once_to_who_has_no_time() -> None:
+    async def main() -> None:
+        scheduler = Scheduler(requests_per_minute=5)
+        for _ in range(5):
+            await work(scheduler, 0.1)
+        with pytest.raises(ChatBusy) as error:
+            await scheduler.acquire(ONE, deadline=30.0)
+        assert asyncio.get_running_loop().time() == pytest.approx(0.5)
+        assert error.value.fields["retry_after_s"] == pytest.approx(31.0)  # 60.3 less the 30 s that it has
+
+    run_virtual(main())
+
+
+def test_what_others_use_of_the_limits_is_left_to_them() -> None:
+    async def main() -> None:
+        scheduler = Scheduler(requests_per_minute=60)
+        await work(scheduler, 0.1)
+        scheduler.learn(RateLimitInfo(200, limit_requests=60, remaining_requests=0))
+        assert await work(scheduler) >= 60
+
+    run_virtual(main())
+
+
+def test_5000_waiting_cost_next_to_nothing() -> None:
+    async def main() -> int:
+        scheduler = Scheduler(max_concurrency=1, queue_length=5000)
+        held = await scheduler.acquire(ONE)
+        tasks = [
+            asyncio.create_task(work(scheduler, 0.0, tenant=str(n % 100), priority="batch"))
+            for n in range(5000)
+        ]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        scheduler.release(held)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return scheduler.n_waiting()
+
+    began = time.process_time()
+    assert run_virtual(main()) == 0
+    assert time.process_time() - began < 5, "some tenths of a second; minutes if the line were searched"
 
 
 PRIORITY: st.SearchStrategy[Priority] = st.sampled_from(["interactive", "batch"])
