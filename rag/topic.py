@@ -14,6 +14,8 @@ from rag.terms import Terms
 
 _QUESTION_SHARE = 0.5
 """Of the question's words, for a claim that hardly has words of its own."""
+_BARE_SHARE = 0.75
+"""The same, for a claim that is nothing but a number: any number is somewhere."""
 _NEW_SHARE = 0.5
 """Of the words that a claim adds to the question."""
 _THIN = 1
@@ -38,7 +40,8 @@ def off_topic(claim: Terms, have: frozenset[str], passage: frozenset[str], quest
     if len(new) <= _THIN:
         asked = list(question.content)
         known = sum(is_in(stem, have) for stem in asked)
-        if known < _QUESTION_SHARE * len(asked):
+        is_bare = not new and bool(claim.quantities)
+        if known < (_BARE_SHARE if is_bare else _QUESTION_SHARE) * len(asked):
             return "the source does not speak of what was asked"
     if new and not claim.quantities and sum(is_in(stem, have) for stem in new) < _NEW_SHARE * len(new):
         return "what it adds to the question is not in the source"

@@ -55,6 +55,7 @@ class RetryingChatModel:
         now = asyncio.get_running_loop().time
         deadline = now() + request.timeout_s
         n_failed = 0
+        before: ChatError | None = None
         while request.attempts.take():
             begun = False
             one = replace(
@@ -72,7 +73,10 @@ class RetryingChatModel:
                 if not _was_sent(exc):
                     request.attempts.left += 1
                 if begun or not request.attempts.left or not _may_pass(exc, request):
+                    if before is not None and exc.fields.get("breaker_open"):
+                        raise before from exc  # it says why, and the breaker only that
                     raise
+                before = exc
                 n_failed += 1
                 delay_s = self._delay_s(exc, n_failed)
                 if _is_too_late(delay_s, deadline - now(), request):

@@ -74,7 +74,7 @@ class RoutedChatModel:
                         if isinstance(event, Delta):
                             written.append(event.text)
                         elif isinstance(event, Done):
-                            yield replace(event, route=_why(route, one.tier))
+                            yield replace(event, route=_why(route, one.tier, len(self._candidates)))
                             return
                         yield event
             except ChatError as exc:
@@ -95,7 +95,7 @@ class RoutedChatModel:
             yield Switched(one.model.name, waiting[0].model.name, reason, resumed=bool(written))
         if not written:
             raise _told(errors)
-        yield Done("interrupted", one.model.name, route=_why(route, one.tier))
+        yield Done("interrupted", one.model.name, route=_why(route, one.tier, len(self._candidates)))
 
     async def _joined(
         self, model: ChatModel, request: ChatRequest, seam: Seam | None
@@ -120,7 +120,9 @@ def _share(n_attempts: int, n_models: int) -> int:
     return -(-n_attempts // n_models)
 
 
-def _why(route: Route, tier: Tier) -> str:
+def _why(route: Route, tier: Tier, n_models: int) -> str:
+    if n_models == 1:
+        return "the only model"
     return route.reason if tier == route.tier else f"{tier} instead of {route.reason}"
 
 
