@@ -5,13 +5,13 @@ import random
 
 import pytest
 
-from rag.core.errors import ChatUnreachable
+from rag.core.errors import ChatBusy, ChatUnreachable
 from rag.core.types import Attempts, ChatRequest, Done, Message
 from rag.llm.queue import QueuedChatModel
 from rag.llm.retry import RetryingChatModel
 from rag.llm.schedule.charging import Demand
 from rag.llm.schedule.scheduler import Scheduler
-from tests.rag.llm.scripted import ScriptedModel, collected
+from tests.rag.llm.scripted import CountingMeter, ScriptedModel, collected
 from tests.rag.llm.simulated import Charges, Counting, LimitedServer
 from tests.virtual_time import run_virtual
 
@@ -132,5 +132,36 @@ def test_a_reader_who_leaves_or_an_error_gives_the_slot_back() -> None:
                 QueuedChatModel(ScriptedModel([[ChatUnreachable("x")]]), scheduler).stream(REQUEST)
             )
         assert scheduler.in_flight == 0
+
+    run_virtual(main())
+
+
+def test_the_meter_is_told_of_the_line_and_of_who_was_turned_away() -> None:
+    async def main() -> None:
+        meter = CountingMeter()
+        scheduler = Scheduler("http://chat", max_concurrency=1, queue_length=1, meter=meter)
+        model = QueuedChatModel(ScriptedModel([[5.0, "yes"]]), scheduler)
+        tasks = [asyncio.create_task(collected(model.stream(REQUEST))) for _ in range(3)]
+        await asyncio.sleep(1.0)
+        assert meter.gauges[("chat_queue_length", "http://chat", "interactive")] == 1
+        assert meter.gauges[("chat_in_flight", "http://chat")] == 1
+        assert meter.gauges[("chat_concurrency_limit", "http://chat")] == 1
+        assert meter.counts[("chat_refused", "busy")] == 1
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(one, ChatBusy) for one in ended] == [False, False, True]
+        assert meter.gauges[("chat_queue_length", "http://chat", "interactive")] == 0
+        assert meter.gauges[("chat_in_flight", "http://chat")] == 0
+
+    run_virtual(main())
+
+
+def test_an_overloaded_server_that_says_when_is_left_alone_until_then() -> None:
+    async def main() -> None:
+        overloaded = ChatUnreachable("Overloaded.", status=503, retry_after_s=7.0)
+        model = QueuedChatModel(ScriptedModel([[overloaded], ["yes"]]), Scheduler())
+        with pytest.raises(ChatUnreachable):
+            await collected(model.stream(REQUEST))
+        await collected(model.stream(REQUEST))
+        assert asyncio.get_running_loop().time() == pytest.approx(7.0)
 
     run_virtual(main())
