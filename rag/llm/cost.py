@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from rag.core.errors import BudgetExceeded, ChatError
+from rag.core.errors import BudgetExceeded, ChatError, ChatTimeout, ContextOverflow
 from rag.core.protocols import ChatModel
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Usage
 from rag.llm.ledger import Ledger
+from rag.llm.logs import log
 from rag.llm.meter import Meter, NoMeter
 from rag.llm.models import ModelInfo
-from rag.llm.tokens import TiktokenCounter, count_messages
+from rag.llm.tokens import TiktokenCounter, count_request
 
 _TYPICAL_OUTPUT_SHARE: Final = 0.5
 """Of max_tokens, for money that is set aside while a request is under way."""
@@ -27,8 +29,8 @@ class Budget:
 
 
 class CostedChatModel:
-    """Prices what the server says was used. Where it says nothing, or the stream breaks off or is closed, it is
-    counted here, so that nothing that was paid for goes missing. Raises ``BudgetExceeded`` before sending."""
+    """Prices what the server says was used. Where it says nothing, or the stream breaks off, is closed or given up, it
+    is counted here, so that nothing that was paid for goes missing. Raises ``BudgetExceeded`` before sending."""
 
     def __init__(
         self,
@@ -42,6 +44,11 @@ class CostedChatModel:
         self._inner, self._info, self._ledger, self._budget = inner, info, ledger, budget
         self._meter = meter or NoMeter()
         self.name, self.context_window = inner.name, inner.context_window
+        if budget.usd_per_day is not None and not info.is_priced:
+            log(
+                f"No price of the chat model {self.name} is known, so no budget can stop it; put its prices into models_file.",
+                level=logging.WARNING,
+            )
 
     async def close(self) -> None:
         await self._inner.close()
@@ -49,10 +56,10 @@ class CostedChatModel:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         held_usd = self._hold(request)
         now = asyncio.get_running_loop().time
-        began, outcome = now(), "closed"
+        began, outcome = now(), "ok"
         written: list[str] = []
         told: Usage | None = None
-        settled = False
+        is_open = True
         try:
             async with aclosing(self._inner.stream(request)) as events:  # type: ignore[type-var]
                 async for event in events:
@@ -65,25 +72,28 @@ class CostedChatModel:
                                 self._meter.time("chat_first_token_s", now() - began, model=self.name)
                             written.append(event.text)
                         case Done():
-                            outcome, settled = "ok", True
+                            is_open = False
                             yield self._settle(request, told, written)
                     yield event
-        except ChatError as exc:
-            outcome = exc.code
-            if written or told is not None:
-                settled = True
-                exc.fields["usage"] = self._settle(request, told, written)
+        except BaseException as exc:
+            if is_open:
+                outcome = _outcome(exc)
+                if written or told is not None or _was_read(exc):
+                    usage = self._settle(request, told, written)
+                    if isinstance(exc, ChatError):
+                        exc.fields["usage"] = usage
             raise
         finally:
-            if not settled and (written or told is not None):
-                self._settle(request, told, written)  # the reader went away
             if held_usd and self._ledger is not None:
                 self._ledger.hold(request.tenant, -held_usd)
-            self._meter.count("chat_requests", model=self.name, outcome=outcome)
-            self._meter.time("chat_latency_s", now() - began, model=self.name)
+            if outcome == "unsent":
+                self._meter.count("chat_refused", reason="window")
+            else:
+                self._meter.count("chat_requests", model=self.name, outcome=outcome)
+                self._meter.time("chat_latency_s", now() - began, model=self.name)
 
     def _settle(self, request: ChatRequest, told: Usage | None, written: list[str]) -> Usage:
-        usage = told if told is not None and told.input_tokens else self._counted(request, written)
+        usage = self._completed(told or Usage(), request, written)
         usage = replace(usage, cost_usd=self._info.cost_usd(usage))
         for kind, n_tokens in (
             ("input", usage.input_tokens),
@@ -98,10 +108,15 @@ class CostedChatModel:
             )
         return usage
 
-    def _counted(self, request: ChatRequest, written: list[str]) -> Usage:
+    def _completed(self, told: Usage, request: ChatRequest, written: list[str]) -> Usage:
+        """What the server said, and our count of what it left out."""
         counter = TiktokenCounter(self.name)
-        n_output = counter.count("".join(written))
-        return Usage(count_messages(counter, request.messages), n_output, estimated=True)
+        usage = told
+        if not told.input_tokens:
+            usage = replace(usage, input_tokens=count_request(counter, request), estimated=True)
+        if written and not told.output_tokens:
+            usage = replace(usage, output_tokens=counter.count("".join(written)), estimated=True)
+        return usage
 
     def _hold(self, request: ChatRequest) -> float:
         """Sets aside what the request will cost, so that many at once cannot overdraw together."""
@@ -110,6 +125,7 @@ class CostedChatModel:
             return 0.0
         spent_usd = self._ledger.spent_today_usd(request.tenant)
         if spent_usd >= most_usd:
+            self._meter.count("chat_refused", reason="budget")
             tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(
                 days=1
             )
@@ -124,3 +140,18 @@ class CostedChatModel:
         cost_usd = self._info.cost_usd(Usage(n_input, n_output))
         self._ledger.hold(request.tenant, cost_usd)
         return cost_usd
+
+
+def _outcome(exc: BaseException) -> str:
+    if isinstance(exc, GeneratorExit | asyncio.CancelledError):
+        return "closed"
+    if isinstance(exc, ContextOverflow) and "status" not in exc.fields:
+        return "unsent"
+    return getattr(exc, "code", "error")
+
+
+def _was_read(exc: BaseException) -> bool:
+    """A server that its reader left, or that was given up for its silence, has the prompt and may ask for its price."""
+    if isinstance(exc, ChatTimeout):
+        return "status" not in exc.fields
+    return isinstance(exc, GeneratorExit | asyncio.CancelledError)

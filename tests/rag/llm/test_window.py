@@ -49,3 +49,27 @@ def test_a_model_that_writes_less_than_asked_for_is_asked_for_that() -> None:
     model = WindowedChatModel(inner, max_output_tokens=50)
     asyncio.run(collected(model.stream(ChatRequest((Message("user", "hello"),), max_tokens=500))))
     assert inner.requests[0].max_tokens == 50
+
+
+def test_what_stands_beside_the_messages_takes_its_part_of_the_window() -> None:
+    messages = (Message("user", "word " * 50),)
+    inner = ScriptedModel([["yes"]], "gpt-4", 400)
+    tools = [{"type": "function", "function": {"name": f"look_up_{n}"}} for n in range(50)]
+    asyncio.run(collected(WindowedChatModel(inner).stream(ChatRequest(messages, max_tokens=100))))
+    for request in (
+        ChatRequest(messages, max_tokens=100, extra={"tools": tools}),
+        ChatRequest(messages, max_tokens=100, response_format={"schema": tools}),
+        ChatRequest((), max_tokens=100, extra={"messages": [{"role": "user", "content": "word " * 500}]}),
+    ):
+        with pytest.raises(ContextOverflow):
+            asyncio.run(collected(WindowedChatModel(inner).stream(request)))
+    assert len(inner.requests) == 1
+
+
+def test_a_limit_among_the_further_fields_is_held_to_the_window_too() -> None:
+    inner = ScriptedModel([["yes"]], "gpt-4", 400)
+    request = ChatRequest((Message("user", "hello"),), extra={"max_completion_tokens": 5000, "top_k": 5000})
+    asyncio.run(collected(WindowedChatModel(inner).stream(request)))
+    [sent] = inner.requests
+    assert sent.extra["max_completion_tokens"] == sent.max_tokens < 400
+    assert sent.extra["top_k"] == 5000
