@@ -5,7 +5,7 @@ share      equal requests in flight are one
 route      the right model, and the next one when it fails
   retry      once more where that may help
   gate       not now, where the server keeps failing          one breaker for each server
-  queue      when it is our turn                              one scheduler for each server
+  queue      when it is our turn                              one scheduler for each model
   breaker    counts the failures, sends the probe
   trace, log, cost                                            what happened, what it took
   mask       personal data stays here
@@ -76,37 +76,40 @@ def build_chat_model(settings: Settings, remembered: Remembered | None = None) -
     from rag.llm.cache import CachedChatModel
     from rag.llm.route import Candidate, RoutedChatModel
     from rag.llm.routing import Rule
-    from rag.llm.schedule.scheduler import Scheduler
     from rag.llm.share import SharedChatModel
 
     remembered = remembered or Remembered(NoMeter())
     meter = remembered.meter
     names = _names(settings)
-    gates: dict[str, tuple[Breaker, Scheduler]] = {}
+    breakers: dict[str, Breaker] = {}
+    schedulers: dict[tuple[str, str], Scheduler] = {}
     candidates = []
     for server in servers:
-        # Models behind one address share what the server can take.
-        gate = gates.setdefault(
-            server.base_url,
-            (
-                Breaker(server.base_url, meter),
-                Scheduler(
-                    server.base_url,
-                    requests_per_minute=server.requests_per_minute,
-                    tokens_per_minute=server.tokens_per_minute,
-                    max_concurrency=server.max_concurrency,
-                    queue_length=server.queue_length,
-                    meter=meter,
-                ),
-            ),
+        # Models behind one address go down together, but each has limits of its own.
+        breaker = breakers.setdefault(server.base_url, Breaker(server.base_url, meter))
+        scheduler = schedulers.setdefault((server.base_url, server.model), _scheduler(server, meter))
+        candidates.append(
+            Candidate(_layers(server, settings, remembered, breaker, scheduler, names), server.tier)
         )
-        candidates.append(Candidate(_layers(server, settings, remembered, *gate, names), server.tier))
     rule = Rule(settings.route_strong_below, settings.route_strong_chars)
     model: ChatModel = SharedChatModel(RoutedChatModel(candidates, rule, meter=meter), meter)
     if remembered.replies is not None:
         asked_of = " ".join(f"{server.base_url} {server.model}" for server in servers)
         model = CachedChatModel(model, remembered.replies, meter, asked_of=asked_of)
     return model
+
+
+def _scheduler(server: ChatServer, meter: Meter) -> Scheduler:
+    from rag.llm.schedule.scheduler import Scheduler
+
+    return Scheduler(
+        f"{server.base_url} {server.model}",
+        requests_per_minute=server.requests_per_minute,
+        tokens_per_minute=server.tokens_per_minute,
+        max_concurrency=server.max_concurrency,
+        queue_length=server.queue_length,
+        meter=meter,
+    )
 
 
 def _layers(

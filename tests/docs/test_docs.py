@@ -12,7 +12,8 @@ import typer
 from api import cli
 from docs import generate
 from docs.transcript import COMMANDS, transcript
-from rag.core.settings import Settings
+from rag.core.settings import Settings, load_settings
+from rag.llm.models import lookup
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -40,7 +41,8 @@ def test_the_reference_lists_every_command_and_option() -> None:
         assert f"## `footnote {name}`" in page
         section = page.split(f"## `footnote {name}`")[1].split("\n## ")[0]
         flags = {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
-        assert {"--store", "--kb", "--json"} <= flags, name
+        everywhere = {"--store", "--json"} if name == "usage" else {"--store", "--kb", "--json"}
+        assert everywhere <= flags, name
         for flag in flags | {"--help"}:
             assert flag in section, f"footnote {name} {flag}"
 
@@ -94,3 +96,16 @@ def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8")):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("example", blocks((ROOT / "docs/chat.md").read_text("utf-8"), "toml"))
+def test_the_examples_of_settings_can_be_loaded(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "example.toml"
+    file.write_text(example)
+    if example.startswith("[models"):
+        assert lookup("our-model-2", file).is_known
+        return
+    monkeypatch.setenv("FOOTNOTE_CONFIG", str(file))
+    assert load_settings().chat_servers()
