@@ -23,6 +23,7 @@ _FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
     "usd_output": (int, float),
     "encoding": (str,),
 }
+_ENCODINGS: Final = ("cl100k_base", "o200k_base", "o200k_harmony")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             if kinds is None:
                 raise _wrong(path, f'has a field "{field}" for "{pattern}"; there are {", ".join(_FIELDS)}')
             negative = isinstance(value, int | float) and value < 0
-            if not isinstance(value, kinds) or isinstance(value, bool) or negative:
+            unheard_of = field == "encoding" and value not in _ENCODINGS
+            if not isinstance(value, kinds) or isinstance(value, bool) or negative or unheard_of:
                 raise _wrong(path, f'has a wrong value {value!r} for {field} of "{pattern}"')
     return table
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from rag.core.types import Usage
 from rag.llm.ledger import Ledger, Spent, usage_by
+from rag.llm.serving_db import open_serving
 
 WHO = {"tenant": "acme", "key": "ci", "model": "gpt-4o", "purpose": "answer"}
 
@@ -80,6 +82,72 @@ def test_what_is_spent_counts_before_it_is_written_and_with_what_is_set_aside(tm
     assert ledger.spent_today_usd("acme") == 3.0
     assert ledger.spent_today_usd("zen") == 0.0
     ledger.close()
+
+
+def test_what_another_process_spends_counts_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.llm.ledger._WRITE_EVERY_S", 0.01)
+    here, there = (Ledger(tmp_path / "serving.sqlite") for _ in range(2))
+    here.record(Usage(cost_usd=0.5), **WHO)
+    there.record(Usage(cost_usd=1.0), **WHO)
+    assert here.spent_today_usd("acme") >= 0.5
+    for _ in range(500):
+        if here.spent_today_usd("acme") == there.spent_today_usd("acme") == 1.5:
+            break
+        time.sleep(0.01)
+    assert here.spent_today_usd("acme") == there.spent_today_usd("acme") == 1.5
+    there.close()
+    here.close()
+
+
+def test_asking_what_is_spent_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "serving.sqlite")
+    busy = open_serving(tmp_path / "serving.sqlite")
+    busy.execute("BEGIN IMMEDIATE")
+    ledger.record(Usage(cost_usd=1.0), **WHO)
+    writing = threading.Thread(target=ledger.flush)
+    writing.start()
+    began = time.monotonic()
+    assert [ledger.spent_today_usd(tenant) for tenant in ("acme", "zen", "acme")] == [1.0, 0.0, 1.0]
+    took_s = time.monotonic() - began
+    assert writing.is_alive(), "what is being written counts too"
+    busy.execute("ROLLBACK")
+    busy.close()
+    writing.join()
+    assert took_s < 1.0
+    assert ledger.spent_today_usd("acme") == 1.0
+    ledger.close()
+
+
+def test_a_new_day_begins_with_nothing_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.llm.ledger._WRITE_EVERY_S", 0.01)
+    day = ["2026-03-01"]
+    ledger = Ledger(tmp_path / "serving.sqlite", today=lambda: day[0])
+    ledger.record(Usage(cost_usd=1.0), **WHO)
+    assert ledger.spent_today_usd("acme") == 1.0
+    day[0] = "2026-03-02"
+    assert ledger.spent_today_usd("acme") == 0.0
+    ledger.record(Usage(cost_usd=0.25), **WHO)
+    time.sleep(0.05)
+    assert ledger.spent_today_usd("acme") == 0.25
+    ledger.close()
+    by_day = usage_by(tmp_path / "serving.sqlite", "day", days=2, today="2026-03-02")
+    assert [(name, spent.cost_usd) for name, spent in by_day] == [("2026-03-02", 0.25), ("2026-03-01", 1.0)]
+
+
+def test_a_process_that_is_killed_loses_only_what_is_newer_than_the_last_write(tmp_path: Path) -> None:
+    path = tmp_path / "serving.sqlite"
+    code = (
+        "import os, signal, sys, time, pathlib; from rag.llm import ledger; from rag.core.types import Usage\n"
+        "ledger._WRITE_EVERY_S = 0.05\n"
+        "one = ledger.Ledger(pathlib.Path(sys.argv[1]))\n"
+        "for _ in range(50): one.record(Usage(1), tenant='acme', key='', model='m', purpose='answer')\n"
+        "time.sleep(0.5)\n"
+        "one.record(Usage(1), tenant='acme', key='', model='m', purpose='answer')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
+    [(_, spent)] = usage_by(path, "model", days=1)
+    assert spent.n_requests in (50, 51)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_the_users_file_goes_first_and_adds(tmp_path: Path) -> None:
         ('[models."a"]\nprice = 3', 'has a field "price"'),
         ('[models."a"]\ncontext_tokens = "many"', "wrong value 'many' for context_tokens"),
         ('[models."a"]\nusd_input = -1', "wrong value -1"),
+        ('[models."a"]\nencoding = "utf-8"', "wrong value 'utf-8' for encoding"),
         ("[models]\na = 3", 'needs a table for "a"'),
     ],
 )
