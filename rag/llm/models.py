@@ -53,16 +53,17 @@ class ModelInfo:
 
 
 def lookup(name: str, models_file: Path | None = None) -> ModelInfo:
-    """What the user's file says of a model, else what ours says; ``vendor/name`` and capitals are the same model.
+    """What our table says of a model, and the user's file on top of it; ``vendor/name`` and capitals are the same model.
 
     Raises ``SettingsError`` for a file that cannot be used.
     """
-    for table in (_read(models_file) if models_file else {}, _read(_TABLE)):
-        for spelling in (name, name.rpartition("/")[2]):
-            fitting = [pattern for pattern in table if fnmatchcase(spelling.lower(), pattern.lower())]
+    told: dict[str, Any] = {}
+    for table in (_read(_TABLE), _read(models_file) if models_file else {}):
+        for spelling in (name.rpartition("/")[2].lower(), name.lower()):
+            fitting = [pattern for pattern in table if fnmatchcase(spelling, pattern.lower())]
             if fitting:
-                return ModelInfo(name, is_known=True, **table[max(fitting, key=len)])
-    return ModelInfo(name)
+                told |= table[max(fitting, key=len)]
+    return ModelInfo(name, is_known=bool(told), **told)
 
 
 @lru_cache(maxsize=8)
