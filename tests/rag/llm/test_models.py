@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -57,22 +58,22 @@ def test_the_whole_name_goes_before_its_last_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "window", "usd_output"),
     [
-        ("gpt-5", 400_000, 10.0),
-        ("gpt-5-mini-2025-08-07", 400_000, 2.0),
+        ("gpt-5", 272_000, 10.0),
+        ("gpt-5-mini-2025-08-07", 272_000, 2.0),
         ("gpt-4o-2024-05-13", 128_000, 15.0),
         ("gpt-4-0125-preview", 128_000, 30.0),
         ("gpt-35-turbo", 16_385, 1.5),
         ("ft:gpt-4o-mini-2024-07-18:us::a1", 128_000, 1.2),
         ("o1", 200_000, 60.0),
-        ("o1-mini", 128_000, 4.4),
+        ("o4-mini-2025-04-16", 200_000, 4.4),
         ("anthropic/claude-3.5-sonnet", 200_000, 15.0),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", 200_000, 5.0),
         ("claude-opus-4-20250514", 200_000, 75.0),
         ("claude-opus-4-5-20251101", 200_000, 25.0),
         ("google/gemini-2.5-flash-lite", 1_048_576, 0.4),
-        ("mistral-small-latest", 131_072, 0.3),
+        ("mistral-small-latest", 262_144, 0.6),
         ("mistral-small:24b", 32_768, 0.0),
-        ("deepseek-chat", 128_000, 0.42),
+        ("deepseek-chat", 131_072, 0.42),
         ("meta-llama/Meta-Llama-3-8B-Instruct", 8_192, 0.0),
         ("meta-llama/Llama-3.1-8B-Instruct", 131_072, 0.0),
         ("llama3:8b", 8_192, 0.0),
@@ -83,6 +84,9 @@ def test_the_whole_name_goes_before_its_last_part(tmp_path: Path) -> None:
         ("Mistral-7B-Instruct-v0.1", 8_192, 0.0),
         ("SmolLM2-135M-Instruct", 8_192, 0.0),
         ("gpt-5.9", 8_192, None),
+        ("claude-opus-4.1", 200_000, 75.0),
+        ("claude-opus-4-7", 1_000_000, 25.0),
+        ("claude-sonnet-4-20250514", 200_000, 15.0),
     ],
 )
 def test_what_the_table_says_of_models_by_the_names_they_go_by(
@@ -95,7 +99,7 @@ def test_what_the_table_says_of_models_by_the_names_they_go_by(
 
 def test_our_own_table_holds_to_its_rules() -> None:
     for pattern in tomllib.loads(_TABLE.read_text())["models"]:
-        info = lookup(pattern.replace("*", "x").replace("?", "-").replace("[123]", "1"))
+        info = lookup(re.sub(r"\[(.).*?\]", r"\1", pattern).replace("*", "").replace("?", "-"))
         assert info.is_priced, pattern
         assert (info.max_output_tokens or 0) <= info.context_tokens, pattern
         assert (info.usd_cached_input or 0) <= (info.usd_input or 0) <= (info.usd_output or 0), pattern
