@@ -19,9 +19,18 @@ from rag.core.protocols import ChatModel
 from rag.core.types import ChatEvent, ChatRequest, Delta, Done, Usage
 
 LOGGER: Final = logging.getLogger("footnote")
-_SECRET: Final = re.compile(
-    r"\b(?:sk|pk|rk|ghp|gho|xox[abprs]|hf)[-_][\w-]{8,}|\bBearer\s+\S+|\bAKIA[0-9A-Z]{12,}|\beyJ[\w-]{8,}\.[\w.-]+",
+_ISSUED: Final = re.compile(
+    r"\b(?:sk|pk|rk|ghp|gho|ghs|ghu|ghr|github_pat|glpat|xox[abeoprs]|xapp|hf|npm|pypi|gsk|xai|pplx|nvapi)[-_][\w-]{8,}"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\bAIza[\w-]{30,}|\beyJ[\w-]{8,}\.[\w.-]+|\bya29\.[\w-]+"
 )
+"""By the prefix that their issuers give them."""
+_LABELLED: Final = re.compile(
+    r"((?:\bBearer|\bBasic)\s+|[\w-]*(?:api[-_]?key|token|secret|password|authorization|signature)[\"']*\s*[:=]\s*[\"']*"
+    r"(?:Bearer\s+|Basic\s+)?)([^\s\"'&,;}]{6,})",
+    re.IGNORECASE,
+)
+"""By what stands before them: headers, settings, queries of addresses."""
+_IN_ADDRESS: Final = re.compile(r"(://[^\s/:@]*:)[^\s/@]+@")
 
 
 class JsonLines(logging.Formatter):
@@ -32,12 +41,39 @@ class JsonLines(logging.Formatter):
         line.update(fields if isinstance(fields, dict) else {})
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = record.exc_info[0].__name__
-        return without_secrets(json.dumps(line, ensure_ascii=False, default=str))
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class WithoutSecrets(logging.Filter):
+    """Of the logger, so that it holds for every handler that somebody adds to it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_secrets(record.getMessage()), None
+        if isinstance(fields := getattr(record, "fields", None), dict):
+            record.fields = {name: _hidden(value) for name, value in fields.items()}
+        return True
+
+
+LOGGER.addFilter(WithoutSecrets())
+
+
+def _hidden(value: object) -> object:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return without_secrets(value)
+        case dict():
+            return {name: _hidden(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_hidden(one) for one in value]
+    return without_secrets(str(value))
 
 
 def without_secrets(text: str) -> str:
     """The text without what looks like a key, wherever it came from."""
-    return _SECRET.sub("***", text)
+    text = _LABELLED.sub(r"\1***", _ISSUED.sub("***", text))
+    return _IN_ADDRESS.sub(r"\1***@", text)
 
 
 def configure_logs(level: str, stream: TextIO) -> None:
