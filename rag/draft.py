@@ -49,7 +49,7 @@ class Draft:
     @property
     def truncated(self) -> bool:
         stopped = self.done is not None and self.done.finish_reason in ("length", "interrupted")
-        return bool(self.shown) and (stopped or self.chat_error is not None)
+        return self.mode == "llm" and bool(self.shown) and (stopped or self.chat_error is not None)
 
 
 def take(draft: Draft, checked: cite.Checked, settings: Settings) -> Sentence | None:

@@ -321,11 +321,15 @@ class Footnote:
     def _chat_for(self, chat: ChatModel | None) -> Callable[[str], ChatModel] | None:
         """Serves replies to similar questions too, where the settings say so."""
         from rag.llm.cache import CachedChatModel
+        from rag.llm.share import SharedChatModel
 
         replies = self._remembered.replies
-        if self._similar is None or replies is None or not isinstance(chat, CachedChatModel):
+        if self._similar is None or replies is None or not isinstance(chat, SharedChatModel):
             return None
-        similar, asked_of, meter = self._similar, chat.asked_of, self.meter
+        cached = chat.inner
+        if not isinstance(cached, CachedChatModel):
+            return None
+        similar, asked_of, meter = self._similar, cached.asked_of, self.meter
         return lambda question: similar.around(
             chat, replies, question, self._embedded, asked_of=asked_of, meter=meter
         )

@@ -53,6 +53,7 @@ def open_serving(path: Path) -> sqlite3.Connection:
     does not use it at the same time as another. Raises ``StoreError``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # it holds answers
         db = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
         db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         db.execute("PRAGMA journal_mode = WAL")

@@ -1,7 +1,7 @@
 """The layers around the chat client, outermost first. Each is a ``ChatModel`` that wraps a ``ChatModel``.
 
-cache      a reply that is known is not asked for
 share      equal requests in flight are one
+cache      a reply that is known is not asked for
 route      the right model, and the next one when it fails
   retry      once more where that may help
   gate       not now, where the server keeps failing          one breaker for each server
@@ -92,11 +92,12 @@ def build_chat_model(settings: Settings, remembered: Remembered | None = None) -
             Candidate(_layers(server, settings, remembered, breaker, scheduler, names), server.tier)
         )
     rule = Rule(settings.route_strong_below, settings.route_strong_chars)
-    model: ChatModel = SharedChatModel(RoutedChatModel(candidates, rule, meter=meter), meter)
+    model: ChatModel = RoutedChatModel(candidates, rule, meter=meter)
     if remembered.replies is not None:
         asked_of = " ".join(f"{server.base_url} {server.model}" for server in servers)
         model = CachedChatModel(model, remembered.replies, meter, asked_of=asked_of)
-    return model
+    # Outside the cache, so that a reply is kept when the server has ended it, and not when its last reader has.
+    return SharedChatModel(model, meter)
 
 
 def _scheduler(server: ChatServer, meter: Meter) -> Scheduler:

@@ -26,6 +26,9 @@ _LARGE_AHEAD: Final = 3
 _MOST_AHEAD_S: Final = 30.0
 _LEAST_BURST: Final = 0.01
 _BURST_AGAIN: Final = 1.005
+_RECENT: Final = 16
+_NO_ACCIDENT: Final = 0.2
+"""Of the latest requests: a server that refuses fewer than these has no limit that was reached, only a bad day."""
 _NOTICEABLE_SHARE: Final = 0.02
 _LEAST_REQUESTS: Final = 10.0
 _LEAST_TOKENS: Final = 10_000.0
@@ -74,6 +77,7 @@ class Rates:
         self.rest_until = -math.inf
         self._n_refusals = 0
         self._refused_at = -math.inf
+        self._refused_share = 0.0
         self._probe: Charges | None = None
 
     # Before it is sent
@@ -159,6 +163,7 @@ class Rates:
         if charges.is_accepted:
             return
         charges.is_accepted = True
+        self._refused_share -= self._refused_share / _RECENT
         if charges is self._probe:
             self._n_refusals = 0
         self._has_reported(charges)
@@ -185,6 +190,7 @@ class Rates:
         was_refused_lately = now - self._refused_at < WINDOW_S
         self._refused_at = now
         self._n_refusals += 1
+        self._refused_share += (1 - self._refused_share) / _RECENT
         if retry_after_s is None:
             self.rest(now, min(_LONGEST_REST_S, _REST_S * 2 ** (self._n_refusals - 1)))
         others = [account for account in self._accounts if account.would_refuse(now, charges.demand)]
@@ -206,10 +212,16 @@ class Rates:
         if not explained:
             self._burst = max(_LEAST_BURST, self._burst / 2)  # not too many but too fast, perhaps
         if by_requests >= by_tokens * (1 - _NOTICEABLE_SHARE):
-            self.request_limit.lower(now, n_requests, is_sure=is_sure)
+            self.request_limit.lower(
+                now, n_requests, is_sure=is_sure and self._is_no_accident(self.request_limit)
+            )
         if by_tokens >= by_requests * (1 - _NOTICEABLE_SHARE):
-            self.token_limit.lower(now, n_tokens, is_sure=is_sure)
+            self.token_limit.lower(now, n_tokens, is_sure=is_sure and self._is_no_accident(self.token_limit))
         return explained
+
+    def _is_no_accident(self, limit: Limit) -> bool:
+        """A limit that nobody told is only learned from a server that refuses again and again."""
+        return limit.known is not None or self._refused_share >= _NO_ACCIDENT
 
     def _used(self, now: float) -> tuple[float, float]:
         tokens = max(account.window.taken(now) for account in self._accounts if account.is_held)
