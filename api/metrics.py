@@ -16,7 +16,7 @@ _HELP: Final = {
     "chat_retries": "Chat requests that were sent again.",
     "chat_fallbacks": "Answers that something else had to give: next-model, resumed, extractive, canned.",
     "chat_cache": "Chat requests by the cache's result: hit, miss, joined, semantic.",
-    "chat_refused": "Chat requests that were not sent: busy, deadline, budget.",
+    "chat_refused": "Chat requests that were not sent: busy, deadline, budget, window.",
     "chat_masked": "Pieces of personal data that were replaced before sending.",
     "chat_moderated": "What moderation said of questions and answers.",
     "injected_instructions": "Orders to a model in retrieved text.",

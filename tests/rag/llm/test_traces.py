@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from opentelemetry import trace
@@ -45,8 +46,56 @@ def test_a_request_is_a_span_below_its_question_after_the_conventions(spans: InM
     assert attributes["gen_ai.usage.output_tokens"] == 7
     assert attributes["gen_ai.usage.cache_read.input_tokens"] == 5
     assert attributes["gen_ai.response.finish_reasons"] == ("stop",)
+    assert attributes["gen_ai.response.time_to_first_chunk"] >= 0  # type: ignore[operator]
     assert (attributes["server.address"], attributes["server.port"]) == ("here", 8080)
     assert "private" not in str([chat.to_json(), question.to_json()])
+
+
+def test_every_name_is_one_of_the_conventions(spans: InMemorySpanExporter) -> None:
+    from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as conventions
+
+    known = {value for value in vars(conventions).values() if isinstance(value, str)}
+    request = replace(REQUEST, top_p=0.5, seed=7, stop=("END",), response_format={"type": "json_object"})
+    inner = ScriptedModel([["yes", Usage(12, 7, 5)]], "gpt-4")
+    asyncio.run(collected(TracedChatModel(inner, "https://here/v1").stream(request)))
+    [span] = spans.get_finished_spans()
+    attributes = dict(span.attributes or {})
+    ours = {name for name in attributes if name.startswith("gen_ai.")}
+    assert len(ours) >= 14
+    assert ours <= known
+    assert attributes["gen_ai.request.stop_sequences"] == ("END",)
+    assert attributes["gen_ai.output.type"] == "json"
+    assert attributes["server.port"] == 443
+
+
+@pytest.mark.parametrize(
+    ("base_url", "provider"),
+    [
+        ("https://api.openai.com/v1", "openai"),
+        ("http://localhost:8080/v1", "openai"),
+        ("https://ours.openai.azure.com/openai", "azure.ai.openai"),
+        ("https://api.mistral.ai/v1", "mistral_ai"),
+        ("https://api.x.ai/v1", "x_ai"),
+        ("https://notx.ai/v1", "openai"),
+    ],
+)
+def test_the_provider_is_told_by_its_address(
+    spans: InMemorySpanExporter, base_url: str, provider: str
+) -> None:
+    asyncio.run(collected(TracedChatModel(ScriptedModel([["yes"]]), base_url).stream(REQUEST)))
+    [span] = spans.get_finished_spans()
+    assert dict(span.attributes or {})["gen_ai.provider.name"] == provider
+
+
+def test_a_reader_who_leaves_ends_the_span(spans: InMemorySpanExporter) -> None:
+    async def leave() -> None:
+        events = TracedChatModel(ScriptedModel([["a", "b"]]), "http://here/v1").stream(REQUEST)
+        await anext(events)
+        await events.aclose()
+
+    asyncio.run(leave())
+    [span] = spans.get_finished_spans()
+    assert span.status.status_code is trace.StatusCode.UNSET
 
 
 def test_an_error_is_told(spans: InMemorySpanExporter) -> None:
@@ -64,3 +113,19 @@ def test_nothing_is_traced_unless_the_environment_says_where_to(monkeypatch: pyt
     assert not wants_traces()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")
     assert wants_traces()
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert not wants_traces()
+
+
+def test_without_the_extra_nothing_is_traced_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")
+    monkeypatch.delenv("OTEL_SDK_DISABLED", raising=False)
+    monkeypatch.setattr(traces, "find_spec", missing)
+    traces._is_installed.cache_clear()
+    try:
+        assert not wants_traces()
+    finally:
+        traces._is_installed.cache_clear()
