@@ -15,7 +15,7 @@ from rag.core.types import ChatEvent, ChatRequest, Delta
 IDLE_S: Final = 20.0
 """A server that has begun to write and then is silent for this long has stalled."""
 _TIMES_AS_SLOW: Final = 8.0
-_LEAST_S: Final = 5.0
+_LEAST_S: Final = 2.0
 """Where others can be asked, a server is given up when it takes so many times as long as it ever did, but not sooner."""
 _FORGETS: Final = 0.05
 
