@@ -127,7 +127,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(files: EncoderFiles, sha256: str) -> str:
-    """Equal for encoders whose vectors may be compared, whatever runs them."""
-    parts = json.dumps([sha256, files.pooling, files.normalize, files.max_tokens])
-    return f"{files.name}/{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
+def fingerprint(files: EncoderFiles, sha256: str, changed: str | None = None) -> str:
+    """Equal for encoders whose vectors may be compared, whatever runs them.
+
+    ``changed``: what was done to the published weights ("int8-v1").
+    """
+    traits = [sha256, files.pooling, files.normalize, files.max_tokens]
+    parts = json.dumps([*traits, changed] if changed else traits)
+    name = f"{files.name}-{changed.partition('-')[0]}" if changed else files.name
+    return f"{name}/{hashlib.sha256(parts.encode()).hexdigest()[:16]}"

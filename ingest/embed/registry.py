@@ -26,4 +26,9 @@ def load_embedder(settings: Settings) -> Embedder:
         return TorchEmbedder(settings.embedder_model, settings.cache, n_threads=settings.embedder_threads)
     from ingest.embed.onnx_backend import OnnxEmbedder
 
-    return OnnxEmbedder(settings.embedder_model, settings.cache, n_threads=settings.embedder_threads)
+    return OnnxEmbedder(
+        settings.embedder_model,
+        settings.cache,
+        n_threads=settings.embedder_threads,
+        precision=settings.embedder_precision,
+    )
