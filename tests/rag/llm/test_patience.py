@@ -116,7 +116,7 @@ def test_what_was_slow_once_is_forgotten() -> None:
     patience.first_delta_after(20.0)
     for _ in range(200):
         patience.first_delta_after(0.1)
-    assert patience.silence_s(60, 0.5, begun=False) == 5.0
+    assert patience.silence_s(60, 0.5, begun=False) == 2.0
 
 
 def test_it_learns_from_the_replies_it_passes_on() -> None:
@@ -124,8 +124,8 @@ def test_it_learns_from_the_replies_it_passes_on() -> None:
         model = PatientChatModel(ScriptedModel([[0.2, "quick"], [100.0, "late"]]))
         await collected(model.stream(request()))
         before = asyncio.get_running_loop().time()
-        with pytest.raises(ChatTimeout, match="silent for 5 s"):
+        with pytest.raises(ChatTimeout, match="silent for 2 s"):
             await collected(model.stream(request()))
         return asyncio.get_running_loop().time() - before
 
-    assert run_virtual(main()) == pytest.approx(5.0)
+    assert run_virtual(main()) == pytest.approx(2.0)
