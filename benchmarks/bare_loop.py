@@ -46,6 +46,7 @@ def main() -> None:
     ways: dict[str, Callable[[], object]] = {
         "bare loop": lambda: _bare(encoder, session, texts, write=False),
         "bare loop, writing": lambda: _bare(encoder, session, texts, write=True),
+        "footnote's encoder": lambda: encoder.embed(texts, "document"),
         "footnote ingest": lambda: _product(settings, arguments.corpus),
     }
     clock: dict[str, list[float]] = {name: [] for name in ways}

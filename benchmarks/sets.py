@@ -58,7 +58,10 @@ def ingested(folder: Path, **settings: Any) -> Iterator[Footnote]:
     keep = os.environ.get("FOOTNOTE_BENCH_STORES")
     with tempfile.TemporaryDirectory() as scratch:
         chosen: Settings = load_settings(**settings)
-        key = f"{folder.parent.name}-{folder.name}-{chosen.chunk_tokens}-{chosen.chunk_overlap_tokens}-{chosen.heading_prefix}"
+        key = (
+            f"{folder.parent.name}-{folder.name}-{chosen.chunk_tokens}-{chosen.chunk_overlap_tokens}"
+            f"-{chosen.heading_prefix}-{chosen.embedder_precision}"
+        )
         store = Path(keep or scratch) / key
         with open_footnote(chosen.model_copy(update={"store": store}), create=True) as footnote:
             footnote.ingest([folder])
