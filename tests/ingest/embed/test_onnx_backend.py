@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,23 @@ from ingest.embed.model_files import BUILT_IN
 from ingest.embed.onnx_backend import OnnxEmbedder
 from ingest.embed.tokenizer import load_tokenizer
 from rag.core.errors import EmbedderError
+from rag.core.protocols import Vectors
 
 TEXTS = ["A man is eating food.", "How many vacation days can I carry over? " * 12, "x", "Ünïcode — 数据", ""]
 
 
+def question_vector(encoder: OnnxEmbedder, question: str) -> Vectors:
+    return encoder.embed([question], "query")[0]  # type: ignore[no-any-return]
+
+
 @pytest.fixture(scope="module")
 def embedder(cache: Path) -> OnnxEmbedder:
-    return OnnxEmbedder(BUILT_IN, cache)
+    return OnnxEmbedder(BUILT_IN, cache, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def rounded(cache: Path) -> OnnxEmbedder:
+    return OnnxEmbedder(BUILT_IN, cache, precision="int8")
 
 
 def test_vectors_equal_those_of_sentence_transformers(embedder: OnnxEmbedder, cache: Path) -> None:
@@ -38,6 +50,36 @@ def test_vectors_are_unit_rows_in_the_order_of_the_texts(embedder: OnnxEmbedder)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     for text, vector in zip(TEXTS, vectors, strict=True):
         np.testing.assert_allclose(embedder.embed([text], "document")[0], vector, atol=2e-6)
+
+
+def test_in_8_bits_vectors_are_nearly_the_same_and_of_another_fingerprint(
+    embedder: OnnxEmbedder, rounded: OnnxEmbedder
+) -> None:
+    texts = [text for text in TEXTS if len(text) > 1]
+    cosines = np.sum(embedder.embed(texts, "document") * rounded.embed(texts, "document"), axis=1)
+    assert cosines.mean() > 0.985
+    assert rounded.fingerprint != embedder.fingerprint
+    assert "int8" in rounded.fingerprint
+
+
+def test_in_8_bits_a_vector_is_the_same_whatever_is_encoded_beside_it(rounded: OnnxEmbedder) -> None:
+    together = rounded.embed(TEXTS, "document")
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_array_equal(rounded.embed([text], "document")[0], vector)
+        np.testing.assert_array_equal(rounded.embed([text, "x y z"], "query")[0], vector)
+
+
+def test_questions_asked_at_once_get_the_vectors_that_they_get_alone(
+    embedder: OnnxEmbedder, rounded: OnnxEmbedder
+) -> None:
+    questions = [
+        f"What does paragraph {i} of the contract say{' about prices' * (i % 3)}?" for i in range(24)
+    ]
+    for encoder in (embedder, rounded):
+        with ThreadPoolExecutor(12) as threads:
+            asked = list(threads.map(partial(question_vector, encoder), questions))
+        for question, vector in zip(questions, asked, strict=True):
+            np.testing.assert_allclose(question_vector(encoder, question), vector, atol=2e-6)
 
 
 def test_a_document_text_that_is_too_long_is_an_error_and_never_cut(embedder: OnnxEmbedder) -> None:
