@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Final
 
 ONES: Final = ("bare httpx", "Footnote's client alone", "Footnote, all layers", "LiteLLM")
+_WARM_UP: Final = 4
+"""Rounds that do not count: connections are made, and it is found how many requests the server bears at once."""
 _MESSAGES: Final = [
     {"role": "system", "content": "You answer from the sources. " * 20},
     {"role": "user", "content": "How many vacation days can be carried over? " * 40},
@@ -48,10 +50,11 @@ async def rounds(ask: Ask, n_at_once: int, n_each: int) -> Took:
     async def conversation(who: int) -> list[float]:
         await asyncio.sleep(dice.uniform(0, 1.5))
         took = []
-        for n in range(n_each):
+        for n in range(_WARM_UP + n_each):
             began = time.perf_counter()
             text = await ask(who * 1000 + n)
-            took.append(time.perf_counter() - began)
+            if n >= _WARM_UP:
+                took.append(time.perf_counter() - began)
             assert len(text) > 20, text
         return took
 
@@ -205,7 +208,7 @@ def main() -> None:
         median, high = statistics.median(ones), statistics.quantiles(ones, n=20)[-1]
         print(
             f"| {name} | {len(ones)} | {median * 1000:.1f} | {(median - base) * 1000:+.2f} | "
-            f"{(high - base_95) * 1000:+.2f} | {cpu_s[name] / len(ones) * 1000:.2f} |"
+            f"{(high - base_95) * 1000:+.2f} | {cpu_s[name] / (len(ones) * (given.each + _WARM_UP) / given.each) * 1000:.2f} |"
         )
 
 

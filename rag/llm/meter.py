@@ -15,7 +15,7 @@ COUNTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "chat_retries": ("model", "reason"),
     "chat_fallbacks": ("rung",),  # next-model, resumed, extractive, canned
     "chat_cache": ("result",),  # hit, miss, joined (an equal request was in flight), semantic
-    "chat_refused": ("reason",),  # by ourselves: busy, deadline, budget
+    "chat_refused": ("reason",),  # by ourselves: busy, deadline, budget, window
     "chat_masked": ("kind",),  # personal data replaced before it was sent
     "chat_moderated": ("where", "verdict"),
     "injected_instructions": (),

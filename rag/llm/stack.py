@@ -32,6 +32,7 @@ from rag.llm.meter import Meter, NoMeter
 from rag.llm.models import lookup
 from rag.llm.personal import NameFinder
 from rag.llm.serving_db import FILE
+from rag.llm.tokens import use_encoding
 
 if TYPE_CHECKING:
     from rag.llm.breaker import Breaker
@@ -134,6 +135,8 @@ def _layers(
     from rag.llm.window import WindowedChatModel
 
     info, meter = lookup(server.model, settings.models_file), remembered.meter
+    if info.encoding:
+        use_encoding(server.model, info.encoding)
     client = HttpChatModel.of(server, context_window=info.context_tokens, on_rate_limits=scheduler.learn)
     model: ChatModel = PatientChatModel(client)
     model = WindowedChatModel(model, max_output_tokens=info.max_output_tokens)

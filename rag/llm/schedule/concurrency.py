@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_FIRST: Final = 4.0
+_FIRST: Final = 16.0
 _BACK_OFF: Final = 0.7
 _EASE_OFF: Final = 0.9
 _SLOWER: Final = 1.6

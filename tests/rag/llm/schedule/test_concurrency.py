@@ -40,7 +40,7 @@ def test_a_limit_that_is_not_used_up_does_not_grow() -> None:
     limit = AdaptiveLimit(100)
     for n in range(100):
         limit.succeeded(n, n - 1, in_flight=1, first_token_s=0.2)
-    assert limit.value == 4.0
+    assert limit.value == 16.0
 
 
 def test_it_never_falls_below_one() -> None:
