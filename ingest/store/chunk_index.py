@@ -27,6 +27,10 @@ _HIT_COLUMNS = """
     generation.source_id AS source_id, generation.uri AS uri, generation.content_hash AS content_hash,
     generation.media_type AS media_type, generation.title AS title, generation.metadata AS metadata"""
 
+# CROSS JOIN keeps the order as written: the planner, which does not know how few ids there are, would look at
+# every live chunk for each of them.
+_CHUNKS_BY_ID = "json_each(?) AS wanted_id CROSS JOIN chunk ON chunk.id = wanted_id.value"
+
 
 class StoreIndex:
     """``ChunkIndex`` over a catalog and, where this process may use it, a vector store."""
@@ -132,10 +136,9 @@ class StoreIndex:
     ) -> set[str]:
         allowed = None if passing is None else set(passing)
         rows = db.execute(
-            """SELECT chunk.id AS id, chunk.row AS row FROM chunk
-               JOIN generation ON generation.id = chunk.generation_id
-               WHERE chunk.id IN (SELECT value FROM json_each(?)) AND generation.idx_id = ?
-                 AND generation.state = 'live'""",
+            f"""SELECT chunk.id AS id, chunk.row AS row FROM {_CHUNKS_BY_ID}
+                CROSS JOIN generation ON generation.id = chunk.generation_id
+                WHERE generation.idx_id = ? AND generation.state = 'live'""",
             (json.dumps(list(ids)), idx.id),
         )
         return {row["id"] for row in rows if allowed is None or row["row"] in allowed}
@@ -153,10 +156,10 @@ class StoreIndex:
         with self._catalog.reading() as db:
             idx = self.index_of(scope)
             rows = db.execute(
-                """SELECT DISTINCT chunk.id AS id, vector.data AS data FROM chunk
-                   JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
-                   WHERE chunk.id IN (SELECT value FROM json_each(?)) AND chunk.idx_id = ?""",
-                (idx.embedder, json.dumps(list(chunk_ids)), idx.id),
+                f"""SELECT chunk.id AS id, vector.data AS data FROM {_CHUNKS_BY_ID}
+                    CROSS JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
+                    WHERE chunk.idx_id = ?""",
+                (json.dumps(list(chunk_ids)), idx.embedder, idx.id),
             ).fetchall()
         return {row["id"]: np.frombuffer(row["data"], dtype="<f4") for row in rows}
 
@@ -168,9 +171,9 @@ class StoreIndex:
             rows = {
                 row["id"]: row
                 for row in db.execute(
-                    f"""SELECT {_HIT_COLUMNS} FROM chunk JOIN generation ON generation.id = chunk.generation_id
-                        WHERE chunk.id IN (SELECT value FROM json_each(?)) AND generation.idx_id = ?
-                          AND generation.state = 'live'""",
+                    f"""SELECT {_HIT_COLUMNS} FROM {_CHUNKS_BY_ID}
+                        CROSS JOIN generation ON generation.id = chunk.generation_id
+                        WHERE generation.idx_id = ? AND generation.state = 'live'""",
                     (json.dumps([chunk for chunk, _ in scored]), idx.id),
                 )
             }

@@ -16,6 +16,15 @@ _LIVE_VECTORS = """
     JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key AND length(vector.data) = ?
     WHERE generation.idx_id = ? AND generation.state = 'live'"""
 
+# CROSS JOIN keeps the order as written: the planner, which does not know how few are wanted, would look at every
+# live chunk for each of them.
+_WANTED_VECTORS = """
+    SELECT chunk.id AS id, vector.data AS data FROM wanted
+    CROSS JOIN chunk ON chunk.row = wanted.row
+    CROSS JOIN generation ON generation.id = chunk.generation_id
+    CROSS JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key AND length(vector.data) = ?
+    WHERE generation.idx_id = ? AND generation.state = 'live'"""
+
 
 def load_live(db: sqlite3.Connection, idx: IndexRow) -> tuple[list[str], Vectors]:
     """Ids and vectors, float32 of shape (n, dim), of every live chunk that has one."""
@@ -27,8 +36,7 @@ def load_rows(db: sqlite3.Connection, idx: IndexRow, rows: Sequence[int]) -> tup
     db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (row INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM wanted")
     db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(row,) for row in rows])
-    query = f"{_LIVE_VECTORS} AND chunk.row IN (SELECT row FROM wanted)"
-    return _matrix(db.execute(query, (idx.embedder, 4 * idx.dim, idx.id)), idx.dim)
+    return _matrix(db.execute(_WANTED_VECTORS, (idx.embedder, 4 * idx.dim, idx.id)), idx.dim)
 
 
 def best(ids: Sequence[str], matrix: Vectors, vector: Vectors, k: int) -> list[tuple[str, float]]:
