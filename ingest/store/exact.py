@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ingest.store.catalog import IndexRow
+from ingest.store.filters import Passing, want
 from rag.core.protocols import Vectors
 
 _LIVE_VECTORS = """
@@ -31,11 +32,9 @@ def load_live(db: sqlite3.Connection, idx: IndexRow) -> tuple[list[str], Vectors
     return _matrix(db.execute(_LIVE_VECTORS, (idx.embedder, 4 * idx.dim, idx.id)), idx.dim)
 
 
-def load_rows(db: sqlite3.Connection, idx: IndexRow, rows: Sequence[int]) -> tuple[list[str], Vectors]:
-    """The same for the chunks with these row numbers only."""
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (row INTEGER PRIMARY KEY)")
-    db.execute("DELETE FROM wanted")
-    db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", [(row,) for row in rows])
+def load_wanted(db: sqlite3.Connection, idx: IndexRow, passing: Passing) -> tuple[list[str], Vectors]:
+    """The same for the chunks that pass only."""
+    want(db, passing)
     return _matrix(db.execute(_WANTED_VECTORS, (idx.embedder, 4 * idx.dim, idx.id)), idx.dim)
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ingest.store.catalog import IndexRow
 from ingest.store.packing import unpack_blocks
 from rag.core.errors import UsageError
 from rag.core.types import Filters
+
+_REMEMBERED = 32
+"""Filters; each takes 8 bytes for a chunk that passes."""
 
 
 def matching_generations(db: sqlite3.Connection, idx: IndexRow, filters: Filters) -> list[int]:
@@ -34,6 +44,60 @@ def matching_generations(db: sqlite3.Connection, idx: IndexRow, filters: Filters
             continue
         found.append(row["id"])
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """The live chunks that pass a filter."""
+
+    key: str
+    """Names the filter and the state of the store."""
+    rows: NDArray[np.int64]
+    """Their row numbers, ascending."""
+
+    def holds(self, rows: Sequence[int]) -> NDArray[np.bool_]:
+        """For each of the rows whether it passes."""
+        wanted = np.asarray(rows, dtype=np.int64)
+        if not len(self.rows):
+            return np.zeros(len(wanted), dtype=bool)
+        at = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)
+        holds: NDArray[np.bool_] = self.rows[at] == wanted
+        return holds
+
+
+class FilterMemory:
+    """Remembers what passed the filters that were used last: a question needs it for words and for vectors, and
+    the next question often has the same filter. Any write to the store makes it look anew."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, Passing] = OrderedDict()
+
+    def passing(self, db: sqlite3.Connection, idx: IndexRow, revision: int, filters: Filters) -> Passing:
+        key = f"{idx.id}|{revision}|{filters!r}"
+        # Whoever asks for the same meanwhile waits for it rather than finding it out a second time.
+        with self._lock:
+            found = self._known.get(key)
+            if found is None:
+                rows = np.unique(np.asarray(matching_chunks(db, idx, filters), dtype=np.int64))
+                found = self._known[key] = Passing(key, rows)
+            self._known.move_to_end(key)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+            return found
+
+
+def want(db: sqlite3.Connection, passing: Passing) -> None:
+    """Puts the rows into this connection's temporary table ``wanted``, unless they are there from the last time."""
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (row INTEGER PRIMARY KEY)")
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted_key (key TEXT)")
+    there = db.execute("SELECT key FROM wanted_key").fetchone()
+    if there is not None and there[0] == passing.key:
+        return
+    db.execute("DELETE FROM wanted_key")
+    db.execute("DELETE FROM wanted")
+    db.execute("INSERT INTO wanted SELECT value FROM json_each(?)", (json.dumps(passing.rows.tolist()),))
+    db.execute("INSERT INTO wanted_key VALUES (?)", (passing.key,))
 
 
 def matching_chunks(db: sqlite3.Connection, idx: IndexRow, filters: Filters) -> list[int]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from rag.lexicon import Language
+from rag.scan import stemmer
 from rag.terms import language_of, stem
 
 _WORD = re.compile(r"\w+")
@@ -35,4 +36,4 @@ def coverage(words: Sequence[str], texts: Mapping[str, str]) -> dict[str, float]
 
 @lru_cache(maxsize=4096)
 def _stems(text: str, language: Language) -> frozenset[str]:
-    return frozenset(stem(word, language) for word in set(_WORD.findall(text.lower())))
+    return frozenset(stemmer(language).stemWords(list(set(_WORD.findall(text.lower())))))

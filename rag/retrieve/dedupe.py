@@ -14,8 +14,8 @@ _SAME = 0.9
 _SHORT_WORDS = 8
 
 
-def without_near_duplicates(hits: Iterable[Hit]) -> list[Hit]:
-    """Keeps the first (best) of hits whose texts are nearly the same.
+def without_near_duplicates(hits: Iterable[Hit], most: int | None = None) -> list[Hit]:
+    """Keeps the first (best) of hits whose texts are nearly the same, ``most`` of them.
 
     Near: the same numbers, and a Jaccard similarity of at least 0.9 over runs of three words (Broder 1997).
     Two versions of a policy with other figures both stay. So do repeated passages of one document: they
@@ -24,6 +24,8 @@ def without_near_duplicates(hits: Iterable[Hit]) -> list[Hit]:
     kept: list[Hit] = []
     seen: list[tuple[str, frozenset[str], frozenset[tuple[str, ...]]]] = []
     for hit in hits:
+        if len(kept) == most:
+            break
         source, numbers = hit.chunk.source_id, frozenset(_NUMBER.findall(hit.chunk.text))
         own = _shingles(hit.chunk.text)
         if not any(source != s and numbers == n and _similar(own, other) for s, n, other in seen):

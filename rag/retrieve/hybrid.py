@@ -68,7 +68,7 @@ class HybridRetriever:
         if vector is not None and words:
             dense |= self._missing_cosines(scope, vector, candidates, dense)
         fused = self._fused(candidates, dense, words, pairs, identifiers, queries.content)
-        hits = without_near_duplicates(fused[: 4 * k + 20])[: max(k, self._rerank_depth)]
+        hits = without_near_duplicates(fused[: 4 * k + 20], max(k, self._rerank_depth))
         if self._reranker is not None:
             hits = self._reranker.rerank(question, hits)
         if dense and not all(hit.chunk.id in dense for hit in hits[:k]):

@@ -114,7 +114,7 @@ def test_a_filter_gives_the_same_from_the_index_where_it_leaves_much(
     scope = filled.scope(filters=Filters(source="*.md"))
     vector = encoder.embed(QUESTIONS[:1], "query")[0]
     expected = filled.index.search_vectors(scope, vector, 3)
-    monkeypatch.setattr(chunk_index, "_EXACT_CHUNKS", 0)
+    monkeypatch.setattr(chunk_index, "_exact_is_cheaper", lambda *_: False)
     for vectors in (filled.store.vectors, lambda: None):
         found = StoreIndex(filled.store.catalog, vectors).search_vectors(scope, vector, 3)
         assert [chunk for chunk, _ in found] == [chunk for chunk, _ in expected]
