@@ -160,6 +160,10 @@ def batch(
     max_usd: Annotated[
         float | None, typer.Option("--max-usd", metavar="USD", min=0, help="Stop before it costs more.")
     ] = None,
+    by_provider: Annotated[
+        bool,
+        typer.Option("--provider", help="All to the provider's batch endpoint, which answers within a day."),
+    ] = False,
     source: opt.FromSource = None,
     type: opt.FromType = None,
     after: opt.After = None,
@@ -188,6 +192,7 @@ def batch(
         ordered=ordered,
         retry_failed=retry_failed,
         max_usd=max_usd,
+        by_provider=by_provider,
         as_json=as_json,
     )
 

@@ -318,6 +318,12 @@ class Footnote:
                 self._chats[loop] = chat, build_moderator(self.settings, chat, first_key(self.settings))
             return self._chats[loop]
 
+    def use_chat(self, make: Callable[[Remembered], ChatModel]) -> None:
+        """Answers of the running loop are written by this model from now on."""
+        chat = make(self._remembered)
+        with self._building:
+            self._chats[asyncio.get_running_loop()] = chat, None
+
     def _chat_for(self, chat: ChatModel | None) -> Callable[[str], ChatModel] | None:
         """Serves replies to similar questions too, where the settings say so."""
         from rag.llm.cache import CachedChatModel

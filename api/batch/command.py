@@ -9,7 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from api.batch.answering import asking
+from api.batch.answering import RETRY_DELAYS_S, asking
+from api.batch.by_provider import by_the_provider, check_provider, until_stopped
 from api.batch.estimate import estimated
 from api.batch.journal import Journal
 from api.batch.run import Outcome, not_yet_answered, questions_of, run_questions
@@ -36,11 +37,14 @@ def batch(
     ordered: bool = False,
     retry_failed: bool = False,
     max_usd: float | None = None,
+    by_provider: bool = False,
     as_json: bool = False,
 ) -> int:
     """Returns the exit code."""
     if str(questions) != "-" and out.resolve() == questions.resolve():
         raise UsageError(f"--out {out} is the file of the questions; name another one.")
+    if by_provider:
+        check_provider(settings)
     begun_s = time.monotonic()
     all_questions = questions_of(questions, f"{settings.kb}|{filters}")
     estimate = estimated(settings)
@@ -59,17 +63,24 @@ def batch(
         progress = Progress(len(todo))
 
         async def run() -> Outcome:
+            ask = asking(footnote, filters)
+            if by_provider:
+                ask = by_the_provider(footnote, ask, out, todo, say=_unsaid if as_json else _to_stderr)
             try:
-                return await run_questions(
+                work = run_questions(
                     todo,
                     journal,
-                    asking(footnote, filters),
+                    ask,
                     Silent() if as_json else progress,
-                    concurrency=concurrency or default_concurrency(settings),
+                    concurrency=max(1, len(todo))
+                    if by_provider
+                    else concurrency or default_concurrency(settings),
                     stop=stop,
                     max_usd=max_usd,
                     usd_each=(estimate.usd_each or 0.0) if estimate else 0.0,
+                    retry_delays_s=() if by_provider else RETRY_DELAYS_S,
                 )
+                return await (until_stopped(work, stop) if by_provider else work)
             finally:
                 await footnote.aclose()
 
@@ -86,6 +97,14 @@ def batch(
     if found.interrupted:
         return INTERRUPTED
     return FAILED_LINES if found.failed or found.over_budget else 0
+
+
+def _to_stderr(text: str) -> None:
+    say(text, err=True)
+
+
+def _unsaid(_: str) -> None:
+    return
 
 
 def default_concurrency(settings: Settings) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +42,11 @@ class ModelInfo:
     @property
     def is_priced(self) -> bool:
         return self.usd_input is not None or self.usd_output is not None
+
+    def at_share(self, share: float) -> ModelInfo:
+        """The same model at a share of its prices."""
+        prices = {name: getattr(self, name) for name in ("usd_input", "usd_cached_input", "usd_output")}
+        return replace(self, **{name: None if usd is None else usd * share for name, usd in prices.items()})
 
     def cost_usd(self, usage: Usage) -> float:
         full, out = self.usd_input or 0.0, self.usd_output or 0.0

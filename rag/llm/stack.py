@@ -16,11 +16,12 @@ route      the right model, and the next one when it fails
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rag.core.chat_server import ChatServer
 from rag.core.protocols import ChatModel
@@ -35,8 +36,12 @@ from rag.llm.serving_db import FILE
 from rag.llm.tokens import use_encoding
 
 if TYPE_CHECKING:
+    from rag.llm.batched import BatchedClient
     from rag.llm.breaker import Breaker
     from rag.llm.schedule.scheduler import Scheduler
+
+_BATCH_PRICE: Final = 0.5
+"""Of the usual one, at the providers that have a batch endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,34 @@ def build_chat_model(settings: Settings, remembered: Remembered | None = None) -
     rule = Rule(settings.route_strong_below, settings.route_strong_chars)
     model: ChatModel = RoutedChatModel(candidates, rule, meter=meter)
     if remembered.replies is not None:
-        asked_of = " ".join(f"{server.base_url} {server.model}" for server in servers)
-        model = CachedChatModel(model, remembered.replies, meter, asked_of=asked_of)
+        model = CachedChatModel(model, remembered.replies, meter, asked_of=_asked_of(settings))
     # Outside the cache, so that a reply is kept when the server has ended it, and not when its last reader has.
     return SharedChatModel(model, meter)
+
+
+def build_batched_model(settings: Settings, remembered: Remembered, client: BatchedClient) -> ChatModel:
+    """The layers that make sense around the first server's batch endpoint: nobody waits there, and nothing is tried
+    twice. Raises ``SettingsError``."""
+    from rag.llm.cache import CachedChatModel
+    from rag.llm.cost import CostedChatModel
+    from rag.llm.mask import MaskedChatModel, masks
+    from rag.llm.window import WindowedChatModel
+
+    server, meter = settings.chat_servers()[0], remembered.meter
+    info = lookup(server.model, settings.models_file)
+    model: ChatModel = WindowedChatModel(client, max_output_tokens=info.max_output_tokens)
+    if masks(settings.personal_data, server.base_url):
+        # The same placeholders in each run, or a batch that was interrupted would not be known again.
+        key = hashlib.sha256(str(settings.store).encode()).digest()
+        model = MaskedChatModel(model, meter, names=_names(settings), key=key)
+    model = CostedChatModel(model, info.at_share(_BATCH_PRICE), ledger=remembered.ledger, meter=meter)
+    if remembered.replies is not None:
+        model = CachedChatModel(model, remembered.replies, meter, asked_of=_asked_of(settings))
+    return model
+
+
+def _asked_of(settings: Settings) -> str:
+    return " ".join(f"{server.base_url} {server.model}" for server in settings.chat_servers())
 
 
 def _scheduler(server: ChatServer, meter: Meter) -> Scheduler:
