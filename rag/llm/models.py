@@ -45,8 +45,16 @@ class ModelInfo:
 
     def at_share(self, share: float) -> ModelInfo:
         """The same model at a share of its prices."""
-        prices = {name: getattr(self, name) for name in ("usd_input", "usd_cached_input", "usd_output")}
-        return replace(self, **{name: None if usd is None else usd * share for name, usd in prices.items()})
+
+        def priced(usd: float | None) -> float | None:
+            return None if usd is None else usd * share
+
+        return replace(
+            self,
+            usd_input=priced(self.usd_input),
+            usd_cached_input=priced(self.usd_cached_input),
+            usd_output=priced(self.usd_output),
+        )
 
     def cost_usd(self, usage: Usage) -> float:
         full, out = self.usd_input or 0.0, self.usd_output or 0.0
