@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from rag.llm.personal import KINDS, Found, Kind, NameFinder, find
@@ -48,15 +49,20 @@ class Placeholders:
         self._key, self._names = key, names
         self._value_of: dict[tuple[str, int], str] = {}
         self._number_of: dict[tuple[Kind, str], int] = {}
-        self._spelled = {
-            (match.group(1).upper(), int(match.group(2)[:n_digits]))
-            for text in texts
-            for match in _SPELLED.finditer(text)
-            for n_digits in range(3, 7)
-        }
+        self._texts = texts
         for text in texts:
             for one in find(text, names):
                 self._take(one.kind, text[one.start : one.end])
+
+    @cached_property
+    def _spelled(self) -> set[tuple[str, int]]:
+        """Placeholders that the texts spell themselves; most texts hold nothing to replace, and nobody asks."""
+        return {
+            (match.group(1).upper(), int(match.group(2)[:n_digits]))
+            for text in self._texts
+            for match in _SPELLED.finditer(text)
+            for n_digits in range(3, 7)
+        }
 
     def __len__(self) -> int:
         return len(self._value_of)
