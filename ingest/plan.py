@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ingest.identity import content_hash
-from ingest.store.catalog import Catalog, FileRow, IndexRow
+from ingest.store.catalog import Catalog, FileRow, IndexRow, RootRow
 from ingest.targets import Target
 from ingest.walk import FoundFile, WalkRules, walk
 
@@ -41,6 +41,8 @@ class Plan:
     skipped: list[FileRow] = field(default_factory=list)
     """Unchanged files of a kind that is not read."""
     unreadable: dict[str, str] = field(default_factory=dict)
+    found: list[tuple[RootRow, str]] = field(default_factory=list)
+    """(root, path) of every file, the unchanged ones too."""
 
 
 def make_plan(
@@ -59,6 +61,7 @@ def make_plan(
         if not walked.files and not walked.unreadable and not target.below:
             plan.empty.append(target.root.path)
         plan.n_files += len(walked.files)
+        plan.found += [(target.root, found.path) for found in walked.files]
         plan.unreadable.update(walked.unreadable)
         known = catalog.files(target.root.id)
         for found in walked.files:

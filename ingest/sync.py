@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 
+from ingest.access_rules import apply_rules
 from ingest.context import IngestContext
 from ingest.loaders.sandbox import LoaderPool
 from ingest.outcomes import Outcomes, file_row, passwords
@@ -44,6 +45,7 @@ def sync(context: IngestContext, paths: Sequence[Path]) -> SyncReport:
     begun = time.perf_counter()
     outcomes = Outcomes(begun)
     plan = _plan(context, paths)
+    apply_rules(context, plan.found)
     outcomes.planned(plan, context.catalog.n_pending(context.idx))
     vectorizer = Vectorizer(context.catalog, context.idx, context.embedder, context.open_vectors)
     vectorizer.start()

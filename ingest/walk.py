@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 IGNORE_FILE = ".footnoteignore"
+ACCESS_FILE = ".footnoteaccess"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _walk_folder(
     ignores = [*ignores, *_ignore_file(folder, relative)]
     for entry in entries:
         path = f"{relative}/{entry.name}" if relative else entry.name
-        if entry.name == IGNORE_FILE or (not rules.hidden and entry.name.startswith(".")):
+        if entry.name in (IGNORE_FILE, ACCESS_FILE) or (not rules.hidden and entry.name.startswith(".")):
             continue
         if not _is_text(path):
             walked.unreadable[path.encode("utf-8", "replace").decode()] = (

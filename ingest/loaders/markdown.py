@@ -135,6 +135,9 @@ def _page(pages: Sequence[tuple[int, int]], offset: int) -> int | None:
     return page
 
 
+_NAMES_GROUPS = re.compile(r"^[ \t\"']*groups[\"' \t]*:", re.I | re.M)
+
+
 def _front_matter(source: str) -> dict[str, MetaValue]:
     """Simple ``key: value`` front matter; lists are joined with commas."""
     import yaml
@@ -142,7 +145,8 @@ def _front_matter(source: str) -> dict[str, MetaValue]:
     try:
         loaded = yaml.safe_load(source)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
+        # Whom it was kept for cannot be read, so it is for nobody rather than for everybody.
+        return {"groups": ""} if _NAMES_GROUPS.search(source) else {}
     if not isinstance(loaded, dict):
         return {}
     found: dict[str, MetaValue] = {}
@@ -152,6 +156,6 @@ def _front_matter(source: str) -> dict[str, MetaValue]:
             found[name] = value
         elif isinstance(value, list):
             found[name] = ", ".join(str(item) for item in value)
-        elif value is not None:
-            found[name] = str(value)
+        elif value is not None or name == "groups":
+            found[name] = str(value or "")
     return found

@@ -196,6 +196,10 @@ class Catalog:
         """Deletes a dead index's rows. Its collection must be gone already."""
         with self.writing() as db:
             db.execute("DELETE FROM chunk WHERE idx_id = ?", (idx.id,))
+            db.execute(
+                "DELETE FROM access WHERE generation_id IN (SELECT id FROM generation WHERE idx_id = ?)",
+                (idx.id,),
+            )
             db.execute("DELETE FROM generation WHERE idx_id = ?", (idx.id,))
             db.execute("DELETE FROM pending WHERE idx_id = ?", (idx.id,))
             db.execute("DELETE FROM idx WHERE id = ?", (idx.id,))
@@ -271,3 +275,6 @@ class Catalog:
     def forget_files(self, source_ids: list[str]) -> None:
         with self.writing() as db:
             db.executemany("DELETE FROM file WHERE source_id = ?", [(s,) for s in source_ids])
+            db.executemany(
+                "DELETE FROM access WHERE source_id = ? AND generation_id = 0", [(s,) for s in source_ids]
+            )

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from ingest.store import exact
+from ingest.store.access import hidden_generations
 from ingest.store.catalog import Catalog, IndexRow
 from ingest.store.filters import FilterMemory, Passing, want
 from ingest.store.generations import stored_document
@@ -29,7 +30,7 @@ _RECOUNT_AFTER = 100
 _HIT_COLUMNS = """
     chunk.id AS id, chunk.text AS text, chunk.start AS start, chunk."end" AS "end",
     chunk.headings AS headings, chunk.page AS page, chunk.n_tokens AS n_tokens, chunk.ordinal AS ordinal,
-    generation.source_id AS source_id, generation.uri AS uri, generation.content_hash AS content_hash,
+    generation.id AS generation_id, generation.source_id AS source_id, generation.uri AS uri, generation.content_hash AS content_hash,
     generation.media_type AS media_type, generation.title AS title, generation.metadata AS metadata"""
 
 # CROSS JOIN keeps the order as written: the planner, which does not know how few ids there are, would look at
@@ -96,15 +97,20 @@ class StoreIndex:
         """(live chunks, for each term the chunks that hold it); FTS5 stems the terms as it did the text."""
         with self._catalog.reading() as db:
             idx = self.index_of(scope)
-            words = words_table(idx.id)
+            words, hidden = words_table(idx.id), hidden_generations(db, idx.id, scope.groups)
             n = db.execute(
                 """SELECT count(*) FROM chunk JOIN generation ON generation.id = generation_id
-                   WHERE generation.idx_id = ? AND generation.state = 'live'""",
-                (idx.id,),
+                   WHERE generation.idx_id = ? AND generation.state = 'live' AND generation.id NOT IN
+                       (SELECT value FROM json_each(?))""",
+                (idx.id, _as_json(hidden)),
             ).fetchone()[0]
-            count = f"SELECT count(*) FROM {words} WHERE {words} MATCH ?"
+            count, rest = f"SELECT count(*) FROM {words} WHERE {words} MATCH ?", list[str]()
+            if hidden:
+                count += """ AND rowid NOT IN (SELECT row FROM json_each(?) AS hidden
+                               JOIN chunk ON chunk.generation_id = hidden.value)"""
+                rest = [_as_json(hidden)]
             found = {
-                term: db.execute(count, (_quoted(term),)).fetchone()[0] if term.strip() else 0
+                term: db.execute(count, (_quoted(term), *rest)).fetchone()[0] if term.strip() else 0
                 for term in dict.fromkeys(terms)
             }
         return n, found
@@ -182,18 +188,21 @@ class StoreIndex:
         with self._catalog.reading() as db:
             idx = self.index_of(scope)
             rows = db.execute(
-                f"""SELECT chunk.id AS id, vector.data AS data FROM {_CHUNKS_BY_ID}
+                f"""SELECT chunk.id AS id, chunk.generation_id AS generation_id, vector.data AS data FROM {_CHUNKS_BY_ID}
                     CROSS JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
                     WHERE chunk.idx_id = ?""",
                 (json.dumps(list(chunk_ids)), idx.embedder, idx.id),
             ).fetchall()
-        return {row["id"]: np.frombuffer(row["data"], dtype="<f4") for row in rows}
+            hidden = hidden_generations(db, idx.id, scope.groups)
+        seen = (row for row in rows if row["generation_id"] not in hidden)
+        return {row["id"]: np.frombuffer(row["data"], dtype="<f4") for row in seen}
 
     # Joins
 
     def hits(self, scope: Scope, scored: Sequence[tuple[str, float]]) -> list[Hit]:
         with self._catalog.reading() as db:
             idx = self.index_of(scope)
+            hidden = hidden_generations(db, idx.id, scope.groups)
             rows = {
                 row["id"]: row
                 for row in db.execute(
@@ -202,6 +211,7 @@ class StoreIndex:
                         WHERE generation.idx_id = ? AND generation.state = 'live'""",
                     (json.dumps([chunk for chunk, _ in scored]), idx.id),
                 )
+                if row["generation_id"] not in hidden
             }
         return [_hit(rows[chunk], score) for chunk, score in scored if chunk in rows]
 
@@ -213,11 +223,13 @@ class StoreIndex:
 
     def _live_row(self, scope: Scope, source_id: str) -> sqlite3.Row:
         with self._catalog.reading() as db:
+            idx = self.index_of(scope)
             row: sqlite3.Row | None = db.execute(
                 "SELECT * FROM generation WHERE idx_id = ? AND source_id = ? AND state = 'live'",
-                (self.index_of(scope).id, source_id),
+                (idx.id, source_id),
             ).fetchone()
-        if row is None:
+            hidden = hidden_generations(db, idx.id, scope.groups)
+        if row is None or row["id"] in hidden:
             raise UnknownSource(
                 f"There is no document {source_id} in the knowledge base {scope.knowledge_base}; "
                 "'footnote sources' lists them.",
@@ -227,17 +239,20 @@ class StoreIndex:
 
     def pending_vectors(self, scope: Scope) -> int:
         with self._catalog.reading() as db:
+            idx = self.index_of(scope)
             row = db.execute(
                 """SELECT count(*) FROM chunk JOIN generation ON generation.id = generation_id
-                   WHERE chunk.idx_id = ? AND chunk.indexed = 0 AND generation.state = 'live'""",
-                (self.index_of(scope).id,),
+                   WHERE chunk.idx_id = ? AND chunk.indexed = 0 AND generation.state = 'live'
+                       AND generation.id NOT IN (SELECT value FROM json_each(?))""",
+                (idx.id, _as_json(hidden_generations(db, idx.id, scope.groups))),
             ).fetchone()
         return int(row[0])
 
     def _passing(self, db: sqlite3.Connection, idx: IndexRow, scope: Scope) -> Passing | None:
-        if not scope.filters:
+        """The chunks inside the scope; None where that is all of them."""
+        if not scope.filters and not hidden_generations(db, idx.id, scope.groups):
             return None
-        return self._filters.passing(db, idx, self._catalog.revision(), scope.filters)
+        return self._filters.passing(db, idx, self._catalog.revision(), scope.filters, scope.groups)
 
 
 def _exact_is_cheaper(n_passing: int, n_all: int, k: int) -> bool:
@@ -256,6 +271,10 @@ def mismatch(kb: str, stored: str, wanted: str) -> FingerprintMismatch:
         stored=stored,
         wanted=wanted,
     )
+
+
+def _as_json(generations: frozenset[int]) -> str:
+    return json.dumps(sorted(generations))
 
 
 def _quoted(term: str) -> str:

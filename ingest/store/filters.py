@@ -14,6 +14,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.store.access import hidden_generations, normal
 from ingest.store.catalog import IndexRow
 from ingest.store.packing import unpack_blocks
 from rag.core.errors import UsageError
@@ -23,8 +24,10 @@ _REMEMBERED = 32
 """Filters; each takes 8 bytes for a chunk that passes."""
 
 
-def matching_generations(db: sqlite3.Connection, idx: IndexRow, filters: Filters) -> list[int]:
-    """Ids of the live generations that pass. Raises ``UsageError`` for a filter that makes no sense."""
+def matching_generations(
+    db: sqlite3.Connection, idx: IndexRow, filters: Filters, hidden: frozenset[int] = frozenset()
+) -> list[int]:
+    """Ids of the live generations that pass and are not ``hidden``. Raises ``UsageError`` for a filter that makes no sense."""
     after, before = _iso(filters.after, "after"), _iso(filters.before, "before")
     pattern = glob_pattern(filters.source) if filters.source else None
     wanted = {key.lower(): value.casefold() for key, value in filters.meta.items()}
@@ -34,6 +37,8 @@ def matching_generations(db: sqlite3.Connection, idx: IndexRow, filters: Filters
         "SELECT id, uri, suffix, media_type, date, metadata FROM generation WHERE idx_id = ? AND state = 'live'",
         (idx.id,),
     ):
+        if row["id"] in hidden:
+            continue
         if pattern and not pattern.fullmatch(row["uri"]):
             continue
         if kind and kind not in (row["media_type"].lower(), row["suffix"].lstrip(".")):
@@ -73,13 +78,23 @@ class FilterMemory:
         self._lock = threading.Lock()
         self._known: OrderedDict[str, Passing] = OrderedDict()
 
-    def passing(self, db: sqlite3.Connection, idx: IndexRow, revision: int, filters: Filters) -> Passing:
-        key = f"{idx.id}|{revision}|{filters!r}"
+    def passing(
+        self,
+        db: sqlite3.Connection,
+        idx: IndexRow,
+        revision: int,
+        filters: Filters,
+        groups: frozenset[str] | None = None,
+    ) -> Passing:
+        """What passes the filters and may be seen by members of the groups."""
+        seen_by = "everything" if groups is None else json.dumps(normal(groups))
+        key = f"{idx.id}|{revision}|{seen_by}|{filters!r}"
         # Whoever asks for the same meanwhile waits for it rather than finding it out a second time.
         with self._lock:
             found = self._known.get(key)
             if found is None:
-                rows = np.unique(np.asarray(matching_chunks(db, idx, filters), dtype=np.int64))
+                hidden = hidden_generations(db, idx.id, groups)
+                rows = np.unique(np.asarray(matching_chunks(db, idx, filters, hidden), dtype=np.int64))
                 found = self._known[key] = Passing(key, rows)
             self._known.move_to_end(key)
             while len(self._known) > _REMEMBERED:
@@ -100,9 +115,11 @@ def want(db: sqlite3.Connection, passing: Passing) -> None:
     db.execute("INSERT INTO wanted_key VALUES (?)", (passing.key,))
 
 
-def matching_chunks(db: sqlite3.Connection, idx: IndexRow, filters: Filters) -> list[int]:
+def matching_chunks(
+    db: sqlite3.Connection, idx: IndexRow, filters: Filters, hidden: frozenset[int] = frozenset()
+) -> list[int]:
     """Row numbers of the live chunks that pass."""
-    generations = matching_generations(db, idx, filters)
+    generations = matching_generations(db, idx, filters, hidden)
     db.execute("CREATE TEMP TABLE IF NOT EXISTS passing (id INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM passing")
     db.executemany("INSERT INTO passing VALUES (?)", [(g,) for g in generations])

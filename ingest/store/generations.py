@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from ingest.identity import chunk_id, text_key
+from ingest.store.access import restrict_version
 from ingest.store.catalog import UNUSED_VECTOR, Catalog, FileRow, IndexRow
 from ingest.store.packing import pack_blocks, pack_text, unpack_blocks, unpack_text
 from ingest.store.schema import words_table
@@ -44,6 +45,7 @@ def put(catalog: Catalog, idx: IndexRow, new: NewGeneration) -> tuple[int, int]:
             (idx.id, file.source_id),
         ).fetchone()
         generation_id = _insert_generation(db, idx, new, "live" if row is None else "staged")
+        restrict_version(db, file.source_id, generation_id, new.document.metadata)
         n_known = _insert_chunks(db, idx, generation_id, new)
         if row is None:
             _add_words(db, idx, generation_id)
@@ -102,6 +104,7 @@ def purge(catalog: Catalog, idx: IndexRow, vectors: VectorStore) -> int:
                 f"SELECT DISTINCT text_key FROM chunk WHERE generation_id IN ({marks})", generations
             ).fetchall()
             db.execute(f"DELETE FROM chunk WHERE generation_id IN ({marks})", generations)
+            db.execute(f"DELETE FROM access WHERE generation_id IN ({marks})", generations)
             db.execute(f"DELETE FROM generation WHERE id IN ({marks})", generations)
             for (key,) in keys:
                 db.execute(

@@ -8,6 +8,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ingest.store.access import hidden_generations
 from ingest.store.catalog import Catalog, IndexRow
 from ingest.store.generations import stored_document
 from ingest.store.store import Store
@@ -30,13 +31,17 @@ _SOURCES = """
     WHERE root.kb_id = ? AND file.state <> 'skipped' ORDER BY root.ordinal, file.path"""
 
 
-def list_sources(catalog: Catalog, kb_id: int) -> list[SourceInfo]:
+def list_sources(catalog: Catalog, kb_id: int, groups: frozenset[str] | None = None) -> list[SourceInfo]:
+    """With ``groups`` those that their members may see; of a file that could not be read nobody knows who may."""
     idx = catalog.active_index(kb_id)
     idx_id = idx.id if idx else -1
     with catalog.reading() as db:
         rows = db.execute(_SOURCES, (idx_id, idx_id, kb_id)).fetchall()
+        hidden = hidden_generations(db, idx_id, groups)
     infos = []
     for row in rows:
+        if groups is not None and (row["live_id"] is None or row["live_id"] in hidden):
+            continue
         if row["file_state"] == "failed":
             state = "failed"
         elif row["staged_id"] is not None:
@@ -63,7 +68,9 @@ def list_sources(catalog: Catalog, kb_id: int) -> list[SourceInfo]:
     return infos
 
 
-def store_status(store: Store, tenant: str, chroma_url: str | None) -> StoreStatus:
+def store_status(
+    store: Store, tenant: str, chroma_url: str | None, groups: frozenset[str] | None = None
+) -> StoreStatus:
     catalog = store.catalog
     knowledge_bases = []
     for kb_id, name in catalog.kbs(tenant):
@@ -73,19 +80,23 @@ def store_status(store: Store, tenant: str, chroma_url: str | None) -> StoreStat
             counts = db.execute(
                 """SELECT count(*) AS n, coalesce(sum(chunk.indexed = 0), 0) AS waiting FROM chunk
                    JOIN generation ON generation.id = generation_id
-                   WHERE generation.idx_id = ? AND generation.state = 'live'""",
-                (idx_id,),
+                   WHERE generation.idx_id = ? AND generation.state = 'live'
+                       AND generation.id NOT IN (SELECT value FROM json_each(?))""",
+                (idx_id, json.dumps(sorted(hidden_generations(db, idx_id, groups)))),
             ).fetchone()
             files = db.execute(
                 """SELECT coalesce(sum(state = 'ok'), 0) AS ok, coalesce(sum(state = 'failed'), 0) AS failed
                    FROM file JOIN root ON root.id = root_id WHERE kb_id = ?""",
                 (kb_id,),
             ).fetchone()
+        n_ok, n_failed = files["ok"], files["failed"]
+        if groups is not None:
+            n_ok, n_failed = len(list_sources(catalog, kb_id, groups)), 0
         knowledge_bases.append(
             KnowledgeBaseStatus(
                 name=name,
-                n_sources=files["ok"],
-                n_failed=files["failed"],
+                n_sources=n_ok,
+                n_failed=n_failed,
                 n_chunks=counts["n"],
                 n_pending_vectors=counts["waiting"],
                 fingerprint=idx.embedder if idx else "",
@@ -111,13 +122,16 @@ def _size_bytes(folder: Path) -> int:
     return total
 
 
-def read_document(catalog: Catalog, idx: IndexRow, source_id: str) -> Document:
+def read_document(
+    catalog: Catalog, idx: IndexRow, source_id: str, groups: frozenset[str] | None = None
+) -> Document:
     with catalog.reading() as db:
         row = db.execute(
             "SELECT * FROM generation WHERE idx_id = ? AND source_id = ? AND state = 'live'",
             (idx.id, source_id),
         ).fetchone()
-    if row is None:
+        hidden = hidden_generations(db, idx.id, groups)
+    if row is None or row["id"] in hidden:
         raise UnknownSource(
             f"There is no document {source_id}; 'footnote sources' lists them.", source=source_id
         )

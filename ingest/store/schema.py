@@ -24,7 +24,7 @@ from pathlib import Path
 from rag.core.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked
 from rag.core.plain import plain
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CATALOG_FILE = "catalog.sqlite"
 
 _TABLES = """
@@ -135,6 +135,17 @@ CREATE TABLE pending (
 );
 """
 
+# A restriction of a document: members of one of the groups (a JSON list) may see it. ``generation_id`` is 0 for
+# what a rule on the path says of all versions.
+_ACCESS = """
+CREATE TABLE access (
+    source_id TEXT NOT NULL,
+    generation_id INTEGER NOT NULL,
+    groups TEXT NOT NULL,
+    PRIMARY KEY (source_id, generation_id)
+) WITHOUT ROWID;
+"""
+
 
 def words_table(idx_id: int) -> str:
     return f"words_{idx_id}"
@@ -203,6 +214,8 @@ def _prepare(connection: sqlite3.Connection, file: Path, *, create: bool) -> Non
             f"The store in {file.parent} was never finished; run 'footnote ingest PATH' again.",
             path=str(file),
         )
+    elif version == 1:
+        _add_access(connection)
     elif version != SCHEMA_VERSION:
         raise StoreCorrupt(
             f"The catalog {file} has schema version {version}, this Footnote reads {SCHEMA_VERSION}; "
@@ -215,11 +228,31 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in _TABLES.split(";\n"):
+            for statement in (_TABLES + _ACCESS).split(";\n"):
                 if statement.strip():
                     connection.execute(statement)
             connection.execute("INSERT INTO meta VALUES ('store_id', lower(hex(randomblob(8))))")
             connection.execute("INSERT INTO meta VALUES ('revision', '0')")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def _add_access(connection: sqlite3.Connection) -> None:
+    """From version 1, which did not know groups; documents may have named theirs."""
+    import json
+
+    from ingest.store.access import restrict_version
+
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
+            connection.execute(_ACCESS)
+            rows = connection.execute("SELECT id, source_id, metadata FROM generation").fetchall()
+            for row in rows:
+                restrict_version(connection, row["source_id"], row["id"], json.loads(row["metadata"]))
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:

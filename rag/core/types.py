@@ -135,6 +135,8 @@ class Scope:
     knowledge_base: str = "default"
     tenant: str = "default"
     filters: Filters = field(default_factory=Filters)
+    groups: frozenset[str] | None = None
+    """Of who asks: documents that are kept for other groups are not there for them. None sees everything."""
 
 
 @dataclass(frozen=True, slots=True)
