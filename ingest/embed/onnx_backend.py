@@ -16,7 +16,7 @@ import numpy as np
 from ingest.embed.batches import length_sorted_batches
 from ingest.embed.calibrate import BatchSize
 from ingest.embed.micro_batches import MicroBatches
-from ingest.embed.model_files import BUILT_IN, find_encoder, fingerprint, weights_sha256
+from ingest.embed.model_files import find_encoder, fingerprint, weights_sha256
 from ingest.embed.onnx_graphs import INT8_VERSION, Precision, check_architecture, fp32_graph, int8_graph
 from ingest.embed.onnx_graphs import open_session as _open_session
 from ingest.embed.tokenizer import WordPieceTokenizer
@@ -24,7 +24,6 @@ from rag.core.errors import EmbedderError
 from rag.core.protocols import Vectors
 
 _QUESTIONS_TOGETHER = 8
-_AUTO: Precision = "fp32"
 
 
 class OnnxEmbedder:
@@ -40,12 +39,11 @@ class OnnxEmbedder:
         cache_folder: Path,
         *,
         n_threads: int = 0,
-        precision: Precision | Literal["auto"] = "auto",
+        precision: Precision = "fp32",
     ) -> None:
-        """``auto`` is int8 for the built-in encoder, whose quality in it was measured, else fp32."""
         self._files = find_encoder(model)
         check_architecture(self._files)
-        self.precision: Precision = chosen_precision(model, precision)
+        self.precision: Precision = precision
         self._sha256, self._cache_folder = weights_sha256(self._files, cache_folder), cache_folder
         self._n_threads = n_threads or available_cores()
         self._opened: Any = None
@@ -137,12 +135,6 @@ class OnnxEmbedder:
             mask[i, : len(row)] = 1
         vectors: Vectors = self._session.run(None, {"input_ids": tokens, "attention_mask": mask})[0]
         return vectors
-
-
-def chosen_precision(model: str, precision: Precision | Literal["auto"]) -> Precision:
-    if precision != "auto":
-        return precision
-    return _AUTO if model == BUILT_IN else "fp32"
 
 
 def available_cores() -> int:

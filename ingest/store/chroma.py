@@ -19,7 +19,9 @@ from rag.core.protocols import Vectors
 _UPSERT_PAGE = 1000
 _GET_PAGE = 5000
 _SERVER_TIMEOUT_S = 60.0
-_HNSW = {"space": "cosine", "ef_construction": 128, "ef_search": 128, "max_neighbors": 24}
+# Over 40,000 vectors 32 neighbours and a search list of 512 found .98 of the ten nearest, 24 and 128 found .96 (of
+# 100,000: .84), for the same time to build and one more millisecond a question.
+_HNSW = {"space": "cosine", "ef_construction": 128, "ef_search": 512, "max_neighbors": 32}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -81,9 +81,9 @@ class Settings(BaseSettings):
         "all-MiniLM-L6-v2",
         description="Encoder: the built-in name, any sentence-transformers model or folder, or the remote model's name.",
     )
-    embedder_precision: Literal["auto", "fp32", "int8"] = Field(
-        "auto",
-        description="`onnx`: numbers that the encoder computes with; `auto`: int8 for the built-in one, else fp32.",
+    embedder_precision: Literal["fp32", "int8"] = Field(
+        "fp32",
+        description="`onnx`: numbers that the encoder computes with; `int8` is up to twice as fast and finds a little less.",
     )
     embedder_base_url: str | None = Field(
         None, description="`remote`: base URL of an OpenAI-compatible server (`…/v1`)."
