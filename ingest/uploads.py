@@ -20,7 +20,7 @@ def add_upload(context: IngestContext, store: Path, name: str, data: bytes) -> s
     from ingest.sync import sync
 
     relative = safe_name(name)
-    folder = store / "uploads" / context.knowledge_base
+    folder = upload_folder(store, context.tenant, context.knowledge_base)
     target = folder / relative
     previous = target.read_bytes() if target.is_file() else None
     _write(target, data)
@@ -39,6 +39,12 @@ def add_upload(context: IngestContext, store: Path, name: str, data: bytes) -> s
             _forget(context, relative)
         raise LoadError(problems[0].reason, path=name)
     return relative
+
+
+def upload_folder(store: Path, tenant: str, knowledge_base: str) -> Path:
+    """The names of knowledge bases begin with a letter or a digit, so those of tenants stand apart."""
+    uploads = store / "uploads"
+    return (uploads if tenant == "default" else uploads / f"@{tenant}") / knowledge_base
 
 
 def _put_back(target: Path, previous: bytes | None) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
 
 from ingest.store.chunk_index import StoreIndex
 from ingest.store.store import Store
+from rag.core.errors import Forbidden
 from rag.core.reports import DoctorReport, OnSyncEvent, SourceInfo, StoreStatus, SyncReport
 from rag.core.settings import Settings
 from rag.core.types import Answer, AnswerEvent, Document, Filters, Final, Message, Priority, Retrieval, Scope
@@ -42,18 +44,50 @@ def open_footnote(settings: Settings, *, create: bool = False, meter: Meter | No
     return Footnote(settings, Store(settings.store, chroma_url=settings.chroma, create=create), meter)
 
 
+if TYPE_CHECKING:
+    _shared = cached_property
+else:
+
+    class _shared(cached_property):
+        """Made once for a store, whoever asks for it first."""
+
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+            return super().__get__(None if instance is None else instance.whole, owner)
+
+
 class Footnote:
-    """A store and everything that works on it. Questions may be asked from several threads at once."""
+    """A store and everything that works on it. Questions may be asked from several threads at once.
+
+    ``seen_by`` gives the same as one tenant, and members of groups, see it; every method keeps to that.
+    """
 
     def __init__(self, settings: Settings, store: Store, meter: Meter | None = None) -> None:
         self.settings = settings
         self.meter: Meter = meter or NoMeter()
         self.store = store
+        self.whole = self
+        self.tenant, self.key = TENANT, ""
+        self.groups: frozenset[str] | None = None
+        self._on_question: Callable[[], None] | None = None
         self._writing = threading.Lock()
         self._building = threading.Lock()
         self._chats: WeakKeyDictionary[
             asyncio.AbstractEventLoop, tuple[ChatModel | None, Moderator | None]
         ] = WeakKeyDictionary()
+
+    def seen_by(
+        self,
+        tenant: str,
+        groups: frozenset[str] | None = None,
+        *,
+        key: str = "",
+        on_question: Callable[[], None] | None = None,
+    ) -> Footnote:
+        """Shares everything with this one, which alone is closed. ``groups``: of who asks; None sees all documents.
+        ``key`` is the label under which it is accounted; ``on_question`` may refuse a question by an error."""
+        seen = copy.copy(self)
+        seen.tenant, seen.groups, seen.key, seen._on_question = tenant, groups, key, on_question
+        return seen
 
     def __enter__(self) -> Self:
         return self
@@ -95,6 +129,7 @@ class Footnote:
         """Makes the knowledge base equal to the folders and files given. See ``ingest/sync.py``."""
         from ingest.sync import sync
 
+        self._may_write()
         with self._writing:
             self.store.become_writer()
             return sync(self._ingest_context(kb, on_event, stop), [Path(path) for path in paths])
@@ -128,6 +163,7 @@ class Footnote:
         """Builds the index anew with the settings at hand, beside the old one, and swaps."""
         from ingest.reindex import reindex
 
+        self._may_write()
         with self._writing:
             self.store.become_writer()
             context, old = self._reindex_context(kb, on_event, stop)
@@ -140,6 +176,7 @@ class Footnote:
         """
         from ingest.remove import remove
 
+        self._may_write()
         with self._writing:
             idx = self.index.index_of(self.scope(kb))
             self.store.become_writer()
@@ -149,6 +186,7 @@ class Footnote:
         """Stores a file beside the store and ingests it. Raises ``LoadError`` if it cannot be read."""
         from ingest.uploads import add_upload
 
+        self._may_write()
         with self._writing:
             self.store.become_writer()
             path = add_upload(self._ingest_context(kb, None, None), self.store.folder, name, data)
@@ -221,6 +259,8 @@ class Footnote:
         from rag.answer import answer
         from rag.observe import observed
 
+        if self._on_question is not None:
+            self._on_question()
         scope, trace_id = self.scope(kb, filters), trace_id or uuid.uuid4().hex
         asked = answer(
             question,
@@ -243,19 +283,19 @@ class Footnote:
         from ingest.store.listing import list_sources
 
         catalog = self.store.catalog
-        kb_id = catalog.find_kb(TENANT, kb or self.settings.kb)
-        return list_sources(catalog, kb_id)
+        kb_id = catalog.find_kb(self.tenant, kb or self.settings.kb)
+        return list_sources(catalog, kb_id, self.groups)
 
     def status(self) -> StoreStatus:
         from ingest.store.listing import store_status
 
-        return store_status(self.store, TENANT, self.settings.chroma)
+        return store_status(self.store, self.tenant, self.settings.chroma, self.groups)
 
     def document(self, source_id: str, *, kb: str | None = None) -> Document:
         """The live version of a document. Raises ``UnknownSource``."""
         from ingest.store.listing import read_document
 
-        return read_document(self.store.catalog, self.index.index_of(self.scope(kb)), source_id)
+        return read_document(self.store.catalog, self.index.index_of(self.scope(kb)), source_id, self.groups)
 
     def original(self, source_id: str, *, kb: str | None = None) -> Path | None:
         """Where the original file is, if it is still there."""
@@ -268,21 +308,21 @@ class Footnote:
     # Parts
 
     def scope(self, kb: str | None = None, filters: Filters | None = None) -> Scope:
-        return Scope(kb or self.settings.kb, TENANT, filters or Filters())
+        return Scope(kb or self.settings.kb, self.tenant, filters or Filters(), self.groups)
 
-    @cached_property
+    @_shared
     def embedder(self) -> Embedder:
         from ingest.embed.registry import load_embedder
 
         return load_embedder(self.settings)
 
-    @cached_property
+    @_shared
     def index(self) -> StoreIndex:
         return StoreIndex(
             self.store.catalog, self.store.vectors_for_reading, embedder=self.embedder.fingerprint
         )
 
-    @cached_property
+    @_shared
     def retriever(self) -> HybridRetriever:
         from rag.retrieve.hybrid import HybridRetriever
         from rag.retrieve.rerank import load_reranker
@@ -353,7 +393,7 @@ class Footnote:
         vectors: Vectors = self.embedder.embed([question], "query")
         return vectors.reshape(-1)
 
-    @cached_property
+    @_shared
     def _similar(self) -> SemanticIndex | None:
         if self.settings.semantic_cache is None:
             return None
@@ -367,7 +407,7 @@ class Footnote:
             space=self.embedder.fingerprint,
         )
 
-    @cached_property
+    @_shared
     def _remembered(self) -> Remembered:
         from rag.llm.stack import Remembered, open_remembered
 
@@ -375,7 +415,7 @@ class Footnote:
             return Remembered(self.meter)
         return open_remembered(self.settings, self.store.folder, self.meter)
 
-    @cached_property
+    @_shared
     def _loop(self) -> LoopThread:
         from rag.loop import LoopThread
 
@@ -388,12 +428,12 @@ class Footnote:
         from ingest.store.indexes import index_for_writing
 
         name = kb or self.settings.kb
-        idx = index_for_writing(self.store.catalog, TENANT, name, self.embedder, self._pipeline())
+        idx = index_for_writing(self.store.catalog, self.tenant, name, self.embedder, self._pipeline())
         return IngestContext(
             settings=self.settings,
             catalog=self.store.catalog,
             idx=idx,
-            tenant=TENANT,
+            tenant=self.tenant,
             knowledge_base=name,
             embedder=self.embedder,
             open_vectors=self.store.vectors,
@@ -408,12 +448,12 @@ class Footnote:
         from ingest.store.indexes import index_for_reindex
 
         name = kb or self.settings.kb
-        old, new = index_for_reindex(self.store.catalog, TENANT, name, self.embedder, self._pipeline())
+        old, new = index_for_reindex(self.store.catalog, self.tenant, name, self.embedder, self._pipeline())
         context = IngestContext(
             settings=self.settings,
             catalog=self.store.catalog,
             idx=new,
-            tenant=TENANT,
+            tenant=self.tenant,
             knowledge_base=name,
             embedder=self.embedder,
             open_vectors=self.store.vectors,
@@ -421,6 +461,11 @@ class Footnote:
             stop=stop or threading.Event(),
         )
         return context, old
+
+    def _may_write(self) -> None:
+        """Who writes could take the place of a document that is kept from them, so they must see all."""
+        if self.groups is not None:
+            raise Forbidden("Only who sees the documents of all groups may change them; use another key.")
 
     def _pipeline(self) -> str:
         from ingest.identity import pipeline_fingerprint

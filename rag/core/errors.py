@@ -4,6 +4,7 @@
     ├── UsageError                       2    400   the request itself cannot be carried out
     │   ├── InvalidQuestion              2    422
     │   ├── PathNotFound                 2    404
+    │   ├── Forbidden                    2    403   who asks may not do this
     │   ├── UnknownKnowledgeBase         4    404
     │   └── UnknownSource                4    404
     ├── SettingsError                    2    500   a setting or a file of settings is wrong
@@ -70,6 +71,10 @@ class InvalidQuestion(UsageError):
 
 class PathNotFound(UsageError):
     http_status, code = 404, "path-not-found"
+
+
+class Forbidden(UsageError):
+    http_status, code = 403, "forbidden"
 
 
 class UnknownKnowledgeBase(UsageError):
