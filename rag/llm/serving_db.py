@@ -44,6 +44,16 @@ MIGRATIONS: Final = (
         PRIMARY KEY (job, line)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE api_key (
+        prefix TEXT PRIMARY KEY, name TEXT NOT NULL, tenant TEXT NOT NULL, scopes TEXT NOT NULL, groups TEXT NOT NULL,
+        salt BLOB NOT NULL, digest BLOB NOT NULL, made_at REAL NOT NULL, expires_at REAL, revoked_at REAL,
+        used_at REAL, requests_per_minute INTEGER, questions_per_day INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE quota (key TEXT PRIMARY KEY, n INTEGER NOT NULL, ends_at REAL NOT NULL) WITHOUT ROWID;
+    ALTER TABLE job ADD COLUMN groups TEXT;
+    ALTER TABLE job ADD COLUMN key TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Each is run once, in order; never changed after a release."""
 
