@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ingest.embed.onnx_backend import OnnxEmbedder
 from ingest.store import chunk_index
 from ingest.store.chunk_index import StoreIndex
-from ingest.store.filters import glob_pattern
+from ingest.store.filters import glob_pattern, matching_chunks
 from rag.core.errors import UnknownKnowledgeBase, UnknownSource, UsageError
 from rag.core.types import Filters, Scope
 from rag.wiring import Footnote
@@ -119,6 +121,63 @@ def test_a_filter_gives_the_same_from_the_index_where_it_leaves_much(
         found = StoreIndex(filled.store.catalog, vectors).search_vectors(scope, vector, 3)
         assert [chunk for chunk, _ in found] == [chunk for chunk, _ in expected]
         assert len(found) == 3
+
+
+@given(
+    source=st.sampled_from([None, "birds/*", "*.md", "**/*.txt", "nothing/**"]),
+    type_=st.sampled_from([None, "md", "text/plain"]),
+    after=st.sampled_from([None, "2024-06-30", "2026-02-01"]),
+    question=st.sampled_from(QUESTIONS),
+    k=st.integers(1, 5),
+    cheap=st.booleans(),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_under_any_filter_the_best_are_those_of_scoring_every_chunk(
+    filled: Footnote,
+    encoder: OnnxEmbedder,
+    source: str | None,
+    type_: str | None,
+    after: str | None,
+    question: str,
+    k: int,
+    cheap: bool,
+) -> None:
+    scope = filled.scope(filters=Filters(source=source, type=type_, after=after))
+    vector = encoder.embed([question], "query")[0]
+    catalog, idx = filled.store.catalog, filled.index.index_of(scope)
+    with catalog.reading() as db:
+        rows = set(matching_chunks(db, idx, scope.filters)) if scope.filters else None
+        live = db.execute("SELECT row, id FROM chunk").fetchall()
+    passing = [row["id"] for row in live if rows is None or row["row"] in rows]
+    scores = {chunk: float(v @ vector) for chunk, v in filled.index.vectors(scope, passing).items()}
+    expected = sorted(scores, key=lambda chunk: (-scores[chunk], chunk))[:k]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk_index, "_exact_is_cheaper", lambda n, *_: cheap or n == 0)
+        found = StoreIndex(catalog, filled.store.vectors).search_vectors(scope, vector, k)
+    assert [chunk for chunk, _ in found] == expected
+
+
+def test_words_under_a_filter_are_the_unfiltered_ones_that_pass(filled: Footnote) -> None:
+    query = '"a" OR "the" OR "heron" OR "grain"'
+    every = filled.index.search_words(filled.scope(), query, 100)
+    for glob in ("birds/*", "*.md", "**/otter.*", "nothing/**"):
+        passing = {hit.chunk.id for hit in filled.index.hits(filled.scope(), every)} & {
+            hit.chunk.id
+            for hit in filled.index.hits(filled.scope(), every)
+            if glob_pattern(glob).fullmatch(hit.source.uri)
+        }
+        scope = filled.scope(filters=Filters(source=glob))
+        found = filled.index.search_words(scope, query, 100)
+        assert found == [pair for pair in every if pair[0] in passing]
+        assert filled.index.search_words(scope, query, 1) == found[:1]
+
+
+def test_a_filter_that_was_used_before_sees_what_was_written_since(filled: Footnote, docs: Folder) -> None:
+    assert paths(filled, source="birds/*") == ["birds/crane.md", "birds/stork.md"]
+    (docs.path / "birds" / "crane.md").unlink()
+    docs.write("birds/gull.md", "# Gulls\n\nThe gull steals fish of a heron.\n")
+    filled.ingest([docs.path])
+    assert paths(filled, source="birds/*") == ["birds/gull.md", "birds/stork.md"]
 
 
 def test_hits_are_joined_in_order_and_dead_ones_dropped(filled: Footnote, docs: Folder) -> None:
