@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from rag.core.errors import EmbedderError
 from rag.core.protocols import Vectors
 
 _QUESTIONS_TOGETHER = 8
+_REMEMBERED_QUESTIONS = 1024
 
 
 class OnnxEmbedder:
@@ -54,6 +55,8 @@ class OnnxEmbedder:
             lanes=self._n_threads,
             most=_QUESTIONS_TOGETHER if self.precision == "fp32" else 1,
         )
+        # Searching, quoting and the cache of answers all want the vector of the same question.
+        self._asked = lru_cache(_REMEMBERED_QUESTIONS)(self._query)
         self._batch_size = BatchSize(cache_folder / "encoders" / f"{self._sha256[:16]}-batch.json")
         changed = f"int8-v{INT8_VERSION}" if self.precision == "int8" else None
         self.fingerprint = fingerprint(self._files, self._sha256, changed)
@@ -81,11 +84,11 @@ class OnnxEmbedder:
         A document's text longer than ``max_tokens`` is an ``EmbedderError``: nothing is cut in silence.
         A question that long is embedded in windows whose mean is returned.
         """
-        ids = self.tokenizer.ids(list(texts))
-        if not ids:
+        if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
         if kind == "query":
-            return np.stack([self._query(row) for row in ids])
+            return np.stack([self._asked(text) for text in texts])
+        ids = self.tokenizer.ids(list(texts))
         longest = max(len(row) for row in ids)
         if longest > self.max_tokens:
             raise EmbedderError(
@@ -95,7 +98,8 @@ class OnnxEmbedder:
             )
         return self._documents(ids)
 
-    def _query(self, ids: list[int]) -> Vectors:
+    def _query(self, text: str) -> Vectors:
+        ids = self.tokenizer.ids([text])[0]
         if len(ids) <= self.max_tokens:
             return self._questions(ids)
         first, last, inner = ids[0], ids[-1], ids[1:-1]

@@ -69,6 +69,16 @@ def test_in_8_bits_a_vector_is_the_same_whatever_is_encoded_beside_it(rounded: O
         np.testing.assert_array_equal(rounded.embed([text, "x y z"], "query")[0], vector)
 
 
+def test_a_question_that_is_asked_again_is_not_encoded_again(
+    embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = embedder.embed(["Which question comes twice?"], "query")
+    first_copy = first.copy()
+    first[:] = 0  # what a caller does to its vector is its own business
+    monkeypatch.setattr(embedder, "_questions", None)
+    np.testing.assert_array_equal(embedder.embed(["Which question comes twice?"], "query"), first_copy)
+
+
 def test_questions_asked_at_once_get_the_vectors_that_they_get_alone(
     embedder: OnnxEmbedder, rounded: OnnxEmbedder
 ) -> None:
@@ -78,6 +88,7 @@ def test_questions_asked_at_once_get_the_vectors_that_they_get_alone(
     for encoder in (embedder, rounded):
         with ThreadPoolExecutor(12) as threads:
             asked = list(threads.map(partial(question_vector, encoder), questions))
+        encoder._asked.cache_clear()
         for question, vector in zip(questions, asked, strict=True):
             np.testing.assert_allclose(question_vector(encoder, question), vector, atol=2e-6)
 

@@ -100,6 +100,13 @@ def test_reindexing_gives_the_store_that_ingesting_would_have_given(
     assert mine == theirs
 
 
+def test_texts_that_other_chunk_settings_leave_as_they_were_are_not_embedded_again(
+    filled: None, open_store: OpenStore
+) -> None:
+    report = open_store(chunk_tokens=140).reindex()
+    assert (report.n_embedded, report.n_reused) == (0, report.n_chunks)
+
+
 def test_with_another_encoder_nothing_of_the_old_one_stays(
     filled: None, open_store: OpenStore, encoder: OnnxEmbedder
 ) -> None:
