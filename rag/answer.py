@@ -108,7 +108,7 @@ async def answer(
     support = await off_loop(support_of, talk.question, retrieval, packed, scope, parts.index, parts.embedder)
     laps.lap("confidence")
     verifier = cite.Verifier(
-        packed.sources, asked, lambda source: parts.index.source_blocks(scope, source), support.heads
+        packed.sources, talk.question, lambda source: parts.index.source_blocks(scope, source), support.heads
     )
     draft = Draft(verifier, usage=talk.usage, notices=[*retrieval.notices, *talk.notices])
     draft.heed(said, "question")
@@ -140,7 +140,7 @@ async def answer(
         if parts.chat is not None:
             draft.notices.append(why_quoted(draft))
         draft.mode = "extractive"
-        for checked in await off_loop(_extracted, asked, support, draft, parts):
+        for checked in await off_loop(_extracted, talk.question, support, draft, parts):
             if (released := take(draft, checked, settings)) is not None:
                 if held is None:
                     yield released
