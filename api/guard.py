@@ -25,9 +25,11 @@ class OriginGuard:
     """Refuses requests that a browser sends for a page of another origin, and, on a loopback address, names
     that are not loopback: a page whose name was re-bound to 127.0.0.1 would count as our own otherwise."""
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    def __init__(self, app: ASGIApp, host: str, origins: frozenset[str] = frozenset()) -> None:
+        """``origins``: of the pages of others that may call the server."""
         self.app = app
         self.loopback_only = is_loopback(host)
+        self.origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -41,6 +43,6 @@ class OriginGuard:
     def _refusal(self, host: str, origin: str | None) -> str | None:
         if self.loopback_only and not is_loopback(urlsplit(f"//{host}").hostname or ""):
             return f"This server answers to localhost only, not to {host[:80]!r}; use its own address."
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin not in self.origins and urlsplit(origin).netloc != host:
             return f"Requests from pages of {origin[:80]!r} are refused; call the server from its own origin."
         return None

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
@@ -68,7 +68,7 @@ class Footnote:
         self.whole = self
         self.tenant, self.key = TENANT, ""
         self.groups: frozenset[str] | None = None
-        self._on_question: Callable[[], None] | None = None
+        self._on_question: Callable[[], Awaitable[None]] | None = None
         self._writing = threading.Lock()
         self._building = threading.Lock()
         self._chats: WeakKeyDictionary[
@@ -81,7 +81,7 @@ class Footnote:
         groups: frozenset[str] | None = None,
         *,
         key: str = "",
-        on_question: Callable[[], None] | None = None,
+        on_question: Callable[[], Awaitable[None]] | None = None,
     ) -> Footnote:
         """Shares everything with this one, which alone is closed. ``groups``: of who asks; None sees all documents.
         ``key`` is the label under which it is accounted; ``on_question`` may refuse a question by an error."""
@@ -260,7 +260,7 @@ class Footnote:
         from rag.observe import observed
 
         if self._on_question is not None:
-            self._on_question()
+            await self._on_question()
         scope, trace_id = self.scope(kb, filters), trace_id or uuid.uuid4().hex
         asked = answer(
             question,

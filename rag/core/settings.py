@@ -228,6 +228,24 @@ class Settings(BaseSettings):
     # Serving
     host: str = Field("127.0.0.1", description="Address that `footnote serve` listens on.")
     port: int = Field(8321, ge=0, le=65535, description="Its port.")
+    insecure: bool = Field(
+        False, description="Answer without an API key on other addresses than this machine's own, too."
+    )
+    cors_origins: list[str] = Field(
+        [], description="Origins (`https://example.org`) whose pages may call the server; others may not."
+    )
+    key_requests_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Requests that an API key may send in a minute, unless it has a limit of its own.",
+    )
+    key_questions_per_day: int | None = Field(
+        None, ge=1, description="Questions that it may ask in 24 hours, unless it has a limit of its own."
+    )
+    tenant_requests_per_minute: int | None = Field(
+        None, ge=1, description="The same limits for all keys of a tenant together: requests in a minute."
+    )
+    tenant_questions_per_day: int | None = Field(None, ge=1, description="And questions in 24 hours.")
     max_upload_mb: float = Field(50.0, gt=0, description="Largest upload over HTTP, in MB.")
     max_question_chars: int = Field(8000, ge=1, description="Longest question, in characters.")
 
