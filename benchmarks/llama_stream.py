@@ -34,7 +34,7 @@ async def measured(base_url: str) -> list[tuple[str, str]]:
     )
     assert model is not None
     now = asyncio.get_running_loop().time
-    request = ChatRequest(_LONG, max_tokens=_N_TOKENS, extra={"ignore_eos": True})
+    request = ChatRequest(_LONG, max_tokens=_N_TOKENS, timeout_s=600, extra={"ignore_eos": True})
     arrivals, done = [], None
     async for event in model.stream(request):
         if isinstance(event, Delta):
