@@ -20,7 +20,7 @@ from api.metrics import PrometheusMeter
 from api.openai.errors import OpenAIErrors
 from api.problems import MEDIA_TYPE
 from api.quotas import Quotas
-from api.routes import ask, documents, health, jobs, metrics, openai, reference, search
+from api.routes import ask, documents, health, jobs, metrics, openai, original, reference, search, web
 from api.schemas import Problem
 from rag.core.settings import Settings
 from rag.wiring import Footnote, open_footnote
@@ -73,7 +73,7 @@ def create_app(settings: Settings, footnote: Footnote | None = None) -> FastAPI:
     )
     app.state.quotas = quotas
     add_handlers(app)
-    for module in (search, ask, jobs, documents, openai, health, metrics, reference):
+    for module in (search, ask, jobs, documents, openai, health, metrics, reference, original, web):
         app.include_router(module.router)
     app.openapi_schema = _with_problem(app)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 
 from api.reference import markdown
 
@@ -29,8 +29,3 @@ def docs(request: Request) -> HTMLResponse:
 
     text = markdown(request.app.openapi())
     return HTMLResponse(_PAGE.format(body=MarkdownIt("commonmark").enable("table").render(text)))
-
-
-@router.get("/")
-def root() -> RedirectResponse:
-    return RedirectResponse("/docs")

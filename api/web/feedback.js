@@ -1,0 +1,64 @@
+import { Problem, sendFeedback } from "./api.js";
+import { h } from "./dom.js";
+
+/** @import { Answer } from "./types.js" */
+
+/**
+ * Was it helpful? A thumb is sent at once; a thumb down may say why.
+ *
+ * @param {Answer} answer
+ * @param {string} question
+ */
+export function feedbackRow(answer, question) {
+  const said = h("span", { role: "status", class: "said" });
+
+  /**
+   * @param {"up" | "down"} thumb
+   * @param {string} [reason]
+   */
+  const give = async (thumb, reason) => {
+    for (const button of row.querySelectorAll("button[aria-pressed]")) {
+      button.setAttribute("aria-pressed", String(button.getAttribute("data-thumb") === thumb));
+    }
+    const body = { trace_id: answer.trace_id, thumb, question, answer: answer.answer, ...(reason ? { reason } : {}) };
+    try {
+      await sendFeedback(body);
+      said.textContent = "Thank you.";
+    } catch (error) {
+      const missing = error instanceof Problem && (error.status === 404 || error.status === 405);
+      said.textContent = missing ? "This server does not collect feedback." : "That could not be sent.";
+      return;
+    }
+    why.hidden = thumb === "up" || reason !== undefined;
+    if (!why.hidden) input.focus();
+  };
+
+  /**
+   * @param {"up" | "down"} thumb
+   * @param {string} label
+   * @param {string} sign
+   */
+  const button = (thumb, label, sign) =>
+    h(
+      "button",
+      { type: "button", class: "thumb", "data-thumb": thumb, "aria-pressed": "false", "aria-label": label, title: label, click: () => give(thumb) },
+      sign,
+    );
+
+  const input = h("input", { type: "text", maxlength: 1000, "aria-label": "What was wrong?", placeholder: "What was wrong?" });
+  const why = h(
+    "form",
+    {
+      class: "why",
+      hidden: true,
+      submit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        if (input.value.trim()) give("down", input.value.trim());
+      },
+    },
+    input,
+    h("button", { type: "submit", class: "text-button" }, "Send"),
+  );
+  const row = h("div", { class: "feedback" }, button("up", "Helpful", "▲"), button("down", "Not helpful", "▼"), said, why);
+  return row;
+}
