@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api import options as opt
+from api.keys_command import app as keys_app
 from api.options import filters_of, settings_from
 from rag.core.errors import ChatError, UsageError
 
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+app.add_typer(keys_app, name="keys")
 
 Question = Annotated[str | None, typer.Argument(metavar="QUESTION", help="What to ask; quote it.")]
 
@@ -248,13 +251,16 @@ def serve(
         str | None, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
     ] = None,
     port: Annotated[int | None, typer.Option("--port", metavar="N", help="Port; 0 takes a free one.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve other machines although there is no API key.")
+    ] = False,
     store: opt.Store = None,
     kb: opt.KnowledgeBase = None,
     chroma: opt.Chroma = None,
     as_json: opt.Json = False,
 ) -> int:
     """Serve search, answers and documents over HTTP until Ctrl-C."""
-    settings = settings_from(store, kb, chroma, host=host, port=port)
+    settings = settings_from(store, kb, chroma, host=host, port=port, insecure=insecure or None)
     from api.serve import serve as run_server
 
     return run_server(settings, as_json=as_json)

@@ -60,46 +60,63 @@ class JobStore:
         with self._lock:
             self._db.close()
 
-    def create(self, tenant: str, lines: Sequence[str]) -> str:
-        """Raises ``TooManyBatches``."""
+    def create(
+        self, tenant: str, lines: Sequence[str], *, groups: frozenset[str] | None = None, key: str = ""
+    ) -> str:
+        """The questions are asked with the sight of these groups. Raises ``TooManyBatches``."""
         job = uuid.uuid4().hex
         with self._writing() as db:
-            (n_active,) = db.execute(f"SELECT count(*) FROM job WHERE state IN {_ACTIVE}").fetchone()
+            (n_active,) = db.execute(
+                f"SELECT count(*) FROM job WHERE tenant = ? AND state IN {_ACTIVE}", (tenant,)
+            ).fetchone()
             if n_active >= MAX_ACTIVE:
                 raise TooManyBatches(
                     f"{n_active} batches are waiting or running; send it again when one has ended.",
                     retry_after_s=60,
                 )
             db.execute(
-                "INSERT INTO job (id, tenant, state, made_at, n_lines) VALUES (?, ?, 'queued', ?, ?)",
-                (job, tenant, time.time(), len(lines)),
+                "INSERT INTO job (id, tenant, state, made_at, n_lines, groups, key) "
+                "VALUES (?, ?, 'queued', ?, ?, ?, ?)",
+                (job, tenant, time.time(), len(lines), _written(groups), key),
             )
             db.executemany(
                 "INSERT INTO job_line (job, line, asked) VALUES (?, ?, ?)",
                 [(job, number, raw) for number, raw in enumerate(lines, 1)],
             )
             db.execute(
-                f"DELETE FROM job WHERE state NOT IN {_ACTIVE} AND id NOT IN (SELECT id FROM job "
-                f"WHERE state NOT IN {_ACTIVE} ORDER BY ended_at DESC LIMIT ?)",
-                (MAX_ENDED,),
+                f"DELETE FROM job WHERE tenant = ? AND state NOT IN {_ACTIVE} AND id NOT IN (SELECT id FROM job "
+                f"WHERE tenant = ? AND state NOT IN {_ACTIVE} ORDER BY ended_at DESC LIMIT ?)",
+                (tenant, tenant, MAX_ENDED),
             )
         return job
 
-    def jobs(self, tenant: str) -> list[Job]:
-        """The newest first."""
+    def jobs(self, tenant: str, groups: frozenset[str] | None = None) -> list[Job]:
+        """Those whose answers members of the groups may see, the newest first."""
         with self._reading() as db:
-            rows = db.execute(f"{_JOB} WHERE job.tenant = ? GROUP BY job.id ORDER BY made_at DESC", (tenant,))
+            rows = db.execute(
+                f"{_JOB} WHERE job.tenant = ? AND {_SEEN} GROUP BY job.id ORDER BY made_at DESC",
+                (tenant, *_seen_by(groups)),
+            )
             return [_job(row) for row in rows]
 
-    def job(self, job: str, tenant: str) -> Job:
+    def job(self, job: str, tenant: str, groups: frozenset[str] | None = None) -> Job:
         """Raises ``UnknownBatch``."""
         with self._reading() as db:
             row = db.execute(
-                f"{_JOB} WHERE job.id = ? AND job.tenant = ? GROUP BY job.id", (job, tenant)
+                f"{_JOB} WHERE job.id = ? AND job.tenant = ? AND {_SEEN} GROUP BY job.id",
+                (job, tenant, *_seen_by(groups)),
             ).fetchone()
         if row is None:
             raise UnknownBatch(f"There is no batch {job[:80]!r}; GET /v1/batches lists them.", id=job[:80])
         return _job(row)
+
+    def asker(self, job: str) -> tuple[str, frozenset[str] | None, str]:
+        """(tenant, groups, key) that its questions are asked for."""
+        with self._reading() as db:
+            tenant, groups, key = db.execute(
+                "SELECT tenant, groups, key FROM job WHERE id = ?", (job,)
+            ).fetchone()
+        return tenant, None if groups is None else frozenset(json.loads(groups)), key
 
     def errors(self, job: str) -> list[dict[str, Any]]:
         """The first lines that failed, with why."""
@@ -190,6 +207,19 @@ _JOB: Final = (
     "coalesce(sum(job_line.failed), 0), coalesce(sum(job_line.cost_usd), 0.0) "
     "FROM job LEFT JOIN job_line ON job_line.job = job.id"
 )
+
+
+# Who sees less than a batch was asked with would read in its answers what is kept from them.
+_SEEN: Final = """(? OR (job.groups IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM json_each(job.groups) WHERE value NOT IN (SELECT value FROM json_each(?)))))"""
+
+
+def _seen_by(groups: frozenset[str] | None) -> tuple[bool, str]:
+    return groups is None, _written(groups) or "[]"
+
+
+def _written(groups: frozenset[str] | None) -> str | None:
+    return None if groups is None else json.dumps(sorted(groups))
 
 
 def _job(row: tuple[Any, ...]) -> Job:

@@ -32,7 +32,8 @@ class Jobs:
     def __init__(
         self, footnote: Footnote, ask: Ask | None = None, *, retry_delays_s: Sequence[float] = RETRY_DELAYS_S
     ) -> None:
-        self._ask = ask or asking(footnote)
+        self._footnote = footnote
+        self._ask = ask
         self._folder: Path = footnote.settings.store
         self._concurrency = max(1, default_concurrency(footnote.settings) // MAX_RUNNING)
         self._retry_delays_s = retry_delays_s
@@ -60,16 +61,18 @@ class Jobs:
 
     # What routes ask for
 
-    async def create(self, tenant: str, lines: Sequence[str]) -> str:
-        job = await self._in_store(lambda store: store.create(tenant, lines))
+    async def create(
+        self, tenant: str, lines: Sequence[str], *, groups: frozenset[str] | None = None, key: str = ""
+    ) -> str:
+        job = await self._in_store(lambda store: store.create(tenant, lines, groups=groups, key=key))
         self._wake.set()
         return job
 
-    async def jobs(self, tenant: str) -> list[Job]:
-        return await self._in_store(lambda store: store.jobs(tenant))
+    async def jobs(self, tenant: str, groups: frozenset[str] | None = None) -> list[Job]:
+        return await self._in_store(lambda store: store.jobs(tenant, groups))
 
-    async def job(self, job: str, tenant: str) -> Job:
-        return await self._in_store(lambda store: store.job(job, tenant))
+    async def job(self, job: str, tenant: str, groups: frozenset[str] | None = None) -> Job:
+        return await self._in_store(lambda store: store.job(job, tenant, groups))
 
     async def errors(self, job: str) -> list[dict[str, Any]]:
         return await self._in_store(lambda store: store.errors(job))
@@ -127,10 +130,12 @@ class Jobs:
         try:
             await self._in_store(lambda store: store.move(job, "running"))
             left = iter(await self._in_store(lambda store: store.left(job)))
+            tenant, groups, key = await self._in_store(lambda store: store.asker(job))
+            ask = self._ask or asking(self._footnote.seen_by(tenant, groups, key=key))
 
             async def work() -> None:
                 for number, raw in left:
-                    result = await answered_line(number, raw, self._ask, retry_delays_s=self._retry_delays_s)
+                    result = await answered_line(number, raw, ask, retry_delays_s=self._retry_delays_s)
                     await self._in_store(lambda store, result=result: store.keep(job, result))  # type: ignore[misc]
 
             async with asyncio.TaskGroup() as workers:

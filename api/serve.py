@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 
 from api.app import create_app
+from api.auth.store import KeyStore
 from api.guard import is_loopback
 from api.metrics import PrometheusMeter
 from api.terminal import say
@@ -25,7 +26,8 @@ SHUTDOWN_S = 10
 
 
 def serve(settings: Settings, *, as_json: bool) -> int:
-    """Serves until SIGINT or SIGTERM, lets requests in flight end, closes the store."""
+    """Serves until SIGINT or SIGTERM, lets requests in flight end, closes the store. Raises ``UsageError``."""
+    has_keys = check_keys(settings)
     configure_logs(settings.log_level, sys.stderr)
     if wants_traces():
         configure_traces()
@@ -45,12 +47,28 @@ def serve(settings: Settings, *, as_json: bool) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
-        _announce(url, settings, as_json=as_json)
+        _announce(url, has_keys, settings, as_json=as_json)
         # uvicorn hands the signal on once it has shut down; the store is still to be closed then.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ignore)
         uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def check_keys(settings: Settings) -> bool:
+    """Whether there are API keys. Raises ``UsageError`` where others could reach a server without one."""
+    keys = KeyStore(settings.store)
+    try:
+        has_keys = keys.configured()
+    finally:
+        keys.close()
+    if not (has_keys or settings.insecure or is_loopback(settings.host)):
+        raise UsageError(
+            f"Everybody who can reach {settings.host} could read and change the documents; make an API key with "
+            "'footnote keys create' first, or say --insecure if that is wanted.",
+            host=settings.host,
+        )
+    return has_keys
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -77,12 +95,14 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(url: str, settings: Settings, *, as_json: bool) -> None:
+def _announce(url: str, has_keys: bool, settings: Settings, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"url": url, "docs": f"{url}/docs", "store": str(settings.store)}), flush=True)
         return
     say(f"Footnote listens on {url} (reference: {url}/docs). Ctrl-C stops it.")
-    if not is_loopback(settings.host):
+    if not has_keys and is_loopback(settings.host):
+        say("There is no API key, so whoever uses this machine may ask and change everything.", err=True)
+    elif not has_keys:
         say("Everybody who can reach this address can read and change the documents.", err=True)
     sys.stdout.flush()
 

@@ -81,6 +81,9 @@ def command_help() -> Iterator[tuple[str, str]]:
         for name, command in group.commands.items():
             inner = type(context)(command, info_name=name, parent=context, **options)
             yield f"footnote {name}", command.get_help(inner)
+            for below, nested in getattr(command, "commands", {}).items():
+                innermost = type(context)(nested, info_name=below, parent=inner, **options)
+                yield f"footnote {name} {below}", nested.get_help(innermost)
 
 
 def cli_page() -> str:

@@ -11,8 +11,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from api.deps import Asker
 from api.job_store import Job
 from api.jobs import Jobs
+from api.quotas import Quotas
 from api.schemas import FiltersIn, KnowledgeBaseName, Problem, validation_sentence
 from rag.core.errors import UsageError
 
@@ -91,12 +93,7 @@ def _jobs(request: Request) -> Jobs:
     return jobs
 
 
-def _tenant(request: Request) -> str:
-    return str(getattr(request.state, "tenant", "default"))
-
-
 AllJobs = Annotated[Jobs, Depends(_jobs)]
-Tenant = Annotated[str, Depends(_tenant)]
 _BODY = TypeAdapter(BatchIn)
 
 
@@ -120,24 +117,28 @@ _BODY = TypeAdapter(BatchIn)
         }
     },
 )
-async def create_batch(request: Request, jobs: AllJobs, tenant: Tenant) -> JSONResponse:
+async def create_batch(request: Request, jobs: AllJobs, who: Asker) -> JSONResponse:
     """A list of questions as JSON, or a file of JSON lines. They are asked behind those of people who wait."""
     lines = _lines(await request.body(), request.headers.get("content-type", ""))
-    id = await jobs.create(tenant, lines)
+    quotas: Quotas = request.app.state.quotas
+    await quotas.count_questions(who, len(lines))
+    id = await jobs.create(who.tenant, lines, groups=who.groups, key=who.label)
     return JSONResponse(
-        await _shown(jobs, await jobs.job(id, tenant)), 202, headers={"location": f"/v1/batches/{id}"}
+        await _shown(jobs, await jobs.job(id, who.tenant, who.groups)),
+        202,
+        headers={"location": f"/v1/batches/{id}"},
     )
 
 
 @router.get("", summary="List batches", responses={200: {"model": BatchesOut}})
-async def list_batches(jobs: AllJobs, tenant: Tenant) -> JSONResponse:
+async def list_batches(jobs: AllJobs, who: Asker) -> JSONResponse:
     """The newest first."""
-    return JSONResponse({"batches": [_counts(job, jobs) for job in await jobs.jobs(tenant)]})
+    return JSONResponse({"batches": [_counts(job, jobs) for job in await jobs.jobs(who.tenant, who.groups)]})
 
 
 @router.get("/{id}", summary="Show a batch", responses={200: {"model": BatchOut}})
-async def show_batch(id: str, jobs: AllJobs, tenant: Tenant) -> JSONResponse:
-    return JSONResponse(await _shown(jobs, await jobs.job(id, tenant)))
+async def show_batch(id: str, jobs: AllJobs, who: Asker) -> JSONResponse:
+    return JSONResponse(await _shown(jobs, await jobs.job(id, who.tenant, who.groups)))
 
 
 @router.get(
@@ -146,21 +147,21 @@ async def show_batch(id: str, jobs: AllJobs, tenant: Tenant) -> JSONResponse:
     response_class=Response,
     responses={200: {"content": {JSON_LINES: {"example": '{"id": 1, "line": 1, "answer": "..."}\n'}}}},
 )
-async def read_results(id: str, jobs: AllJobs, tenant: Tenant) -> StreamingResponse:
+async def read_results(id: str, jobs: AllJobs, who: Asker) -> StreamingResponse:
     """What has been answered so far, in the order of the questions: one JSON object on each line."""
-    job = await jobs.job(id, tenant)
+    job = await jobs.job(id, who.tenant, who.groups)
     return StreamingResponse(jobs.results(job.id), media_type=JSON_LINES)
 
 
 @router.delete("/{id}", summary="Cancel or remove a batch", responses={200: {"model": BatchOut}, 204: {}})
-async def cancel_batch(id: str, jobs: AllJobs, tenant: Tenant) -> Response:
+async def cancel_batch(id: str, jobs: AllJobs, who: Asker) -> Response:
     """Ends one that is under way and keeps its answers; removes one that has ended (204)."""
-    job = await jobs.job(id, tenant)
+    job = await jobs.job(id, who.tenant, who.groups)
     if job.ended_at is not None:
         await jobs.remove(job.id)
         return Response(status_code=204)
     await jobs.cancel(job.id)
-    return JSONResponse(await _shown(jobs, await jobs.job(id, tenant)))
+    return JSONResponse(await _shown(jobs, await jobs.job(id, who.tenant, who.groups)))
 
 
 def _lines(body: bytes, content_type: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -37,11 +38,17 @@ def test_the_table_lists_every_setting() -> None:
 def test_the_reference_lists_every_command_and_option() -> None:
     page = (ROOT / "docs/cli.md").read_text("utf-8")
     group = typer.main.get_command(cli.app)
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    commands: dict[str, Any] = dict(group.commands)  # type: ignore[attr-defined]
+    for name, command in list(commands.items()):
+        if nested := getattr(command, "commands", None):
+            commands |= {f"{name} {below}": one for below, one in nested.items()}
+            del commands[name]
+    for name, command in commands.items():
         assert f"## `footnote {name}`" in page
         section = page.split(f"## `footnote {name}`")[1].split("\n## ")[0]
         flags = {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
-        everywhere = {"--store", "--json"} if name == "usage" else {"--store", "--kb", "--json"}
+        about_all = name == "usage" or name.startswith("keys ")
+        everywhere = {"--store", "--json"} if about_all else {"--store", "--kb", "--json"}
         assert everywhere <= flags, name
         for flag in flags | {"--help"}:
             assert flag in section, f"footnote {name} {flag}"
