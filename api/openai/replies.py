@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -14,14 +13,13 @@ from api.schemas import citation_json, plain
 from api.terminal import place
 from rag.answer import ABSTENTION
 from rag.core.plain import plain as without_markup
-from rag.core.types import Answer, AnswerSentence, Citation, Sentence
+from rag.core.types import Answer, AnswerSentence, Citation
 
 FinishReason = Literal["stop", "length", "content_filter"]
 
 _QUOTE_CHARS: Final = 240
 _CLOSEST: Final = "Closest in the documents:"
 _FOOT = re.compile(rf"\n\n(?:{_CLOSEST}\n+|(?=- \[\d+\] ))(?:- [^\n]*(?:\n|\Z))+\Z")
-_ITEM = re.compile(r"(?:[-*+]|\d{1,3}[.)])\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +79,6 @@ class Reply:
             "created": self.created,
             "model": self.model,
         }
-
-
-@dataclass(slots=True)
-class Streamed:
-    """The deltas of one reply, sentence by sentence. Together they are the message."""
-
-    reply: Reply
-    text: str = ""
-    n_annotations: int = 0
-    known: dict[int, Citation] = field(default_factory=dict)
-
-    def sentence(self, event: Sentence) -> dict[str, Any]:
-        self.known |= {citation.marker: citation for citation in event.citations}
-        said = event.sentence
-        between = ("\n" if _ITEM.match(said.text) else " ") if self.text else ""
-        start = len(self.text) + len(between)
-        delta: dict[str, Any] = {"content": between + said.text}
-        self.text += between + said.text
-        if found := list(url_citations(said, start, self.known, self.reply.kb)):
-            # Streaming helpers join lists of objects by ``index``.
-            delta["annotations"] = [{"index": self.n_annotations + i, **one} for i, one in enumerate(found)]
-            self.n_annotations += len(found)
-        return delta
-
-    def rest(self, answer: Answer) -> str:
-        """What is still to be said when the answer is complete."""
-        return footnotes(answer) if self.text else answer.text + footnotes(answer)
-
-
-def sse(data: Mapping[str, Any] | str) -> bytes:
-    said = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-    return f"data: {said}\n\n".encode()
 
 
 def finish_reason(answer: Answer) -> FinishReason:

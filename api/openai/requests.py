@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal
 
@@ -48,6 +49,7 @@ _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
 }
 """Taken at these values only: the ones that change nothing."""
 
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _NOT_TEXT: Final = "is not text; send a string, or parts of type text"
 
 
@@ -179,7 +181,9 @@ def _refuse_parameters(data: dict[str, Any], known: Collection[str]) -> None:
             raise UnsupportedParameter(
                 f"{name} is not supported: {_UNSUPPORTED[name]}; leave it out.", param=name
             )
-        raise UnknownParameter(f"Unknown parameter: {name[:80]!r}; leave it out.", param=name[:80])
+        raise UnknownParameter(
+            f"Unknown parameter: {name[:80]!r}; leave it out.", param=ascii(name[:80])[1:-1]
+        )
     if data.get("stream_options") is not None and not data.get("stream"):
         raise InvalidParameter(
             "stream_options needs stream: true; set it or leave them out.", param="stream_options"
@@ -233,8 +237,12 @@ class EmbeddingsRequest(BaseModel):
         """Raises ``InvalidParameter``."""
         texts = [self.input] if isinstance(self.input, str) else self.input
         for i, text in enumerate(texts):
+            place = "input" if isinstance(self.input, str) else f"input[{i}]"
+            if _HALF.search(text):
+                raise InvalidParameter(
+                    f"{place} holds half of a surrogate pair; send well-formed Unicode.", param=place
+                )
             if not text.strip():
-                place = "input" if isinstance(self.input, str) else f"input[{i}]"
                 raise InvalidParameter(f"{place} is empty; send texts with words in them.", param=place)
         return texts
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,15 +13,15 @@ from starlette.requests import ClientDisconnect
 
 from api.deps import Door
 from api.disconnect import while_connected
-from api.openai.errors import OpenAIError, openai_error
+from api.openai.errors import OpenAIError
 from api.openai.names import knowledge_base, model_names, unknown_model
-from api.openai.replies import Reply, Streamed, finish_reason, sse
+from api.openai.replies import Reply
 from api.openai.requests import ChatCompletionRequest, EmbeddingsRequest
+from api.openai.stream import Events, streamed
 from api.openai.vectors import embeddings
-from api.problems import problem_of, unexpected_problem
 from api.sse import EVENT_STREAM
-from rag.core.errors import FootnoteError, InvalidQuestion, UnknownKnowledgeBase
-from rag.core.types import Answer, AnswerEvent, Final, Sentence
+from rag.core.errors import InvalidQuestion, UnknownKnowledgeBase
+from rag.core.types import Answer, Final
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "default": {"model": OpenAIError, "description": "What went wrong, as OpenAI's API says it."}
@@ -31,7 +29,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(tags=["OpenAI-compatible"], responses=_ERRORS)
 
 CLIENT_CLOSED_REQUEST = 499
-Events = AsyncGenerator[AnswerEvent, None]
 
 
 class ModelOut(BaseModel):
@@ -93,9 +90,8 @@ async def chat_completions(asked: ChatCompletionRequest, footnote: Door, request
     except InvalidQuestion as exc:
         exc.fields["param"] = "messages"
         raise
-    log_folder = footnote.settings.store
     return StreamingResponse(
-        _stream(first, events, reply, log_folder, with_usage=asked.wants_usage()),
+        streamed(first, events, reply, footnote.settings.store, with_usage=asked.wants_usage()),
         media_type=EVENT_STREAM,
         headers={**headers, "x-accel-buffering": "no"},
     )
@@ -132,37 +128,3 @@ async def _last(events: Events) -> Answer:
                 answer = one.answer
     assert answer is not None  # the flow always ends with it
     return answer
-
-
-async def _stream(
-    first: AnswerEvent, rest: Events, reply: Reply, log_folder: Path, *, with_usage: bool
-) -> AsyncIterator[bytes]:
-    # Where the usage comes in a chunk of its own, the others say that they have none.
-    none: dict[str, Any] = {"usage": None} if with_usage else {}
-    streamed = Streamed(reply)
-    # A reader who leaves ends the flow, and with it the request to the chat server.
-    async with aclosing(rest):
-        try:
-            yield sse(reply.chunk({"role": "assistant", "content": ""}, **none))
-            async for one in _all(first, rest):
-                if isinstance(one, Sentence):
-                    yield sse(reply.chunk(streamed.sentence(one), **none))
-                elif isinstance(one, Final):
-                    if left := streamed.rest(one.answer):
-                        yield sse(reply.chunk({"content": left}, **none))
-                    details = reply.details(one.answer)
-                    yield sse(reply.chunk({}, finish_reason(one.answer), footnote=details, **none))
-                    if with_usage:
-                        yield sse(reply.usage_chunk(one.answer))
-        except FootnoteError as exc:
-            yield sse(openai_error(problem_of(exc)))
-        except Exception as exc:
-            yield sse(openai_error(unexpected_problem(exc, log_folder)))
-        else:
-            yield sse("[DONE]")
-
-
-async def _all(first: AnswerEvent, rest: Events) -> AsyncIterator[AnswerEvent]:
-    yield first
-    async for one in rest:
-        yield one
