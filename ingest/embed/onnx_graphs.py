@@ -13,7 +13,7 @@ from ingest.embed.model_files import EncoderFiles
 from rag.core.errors import EmbedderError, StoreFull
 
 Precision = Literal["fp32", "int8"]
-INT8_VERSION = 1
+INT8_VERSION = 2
 
 
 def check_architecture(files: EncoderFiles) -> None:
