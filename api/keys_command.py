@@ -97,7 +97,7 @@ def list_keys(tenant: Tenant = None, store: opt.Store = None, as_json: opt.Json 
                 "expires_at": _moment(row.expires_at),
                 "used_at": _moment(row.used_at),
             }
-            for row in keys.keys(tenant)
+            for row in keys.rows(tenant)
         ]
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))

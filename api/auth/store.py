@@ -86,7 +86,7 @@ class KeyStore:
                 )
             return _insert(db, who, now, expires_at)
 
-    def keys(self, tenant: str | None = None) -> list[KeyRow]:
+    def rows(self, tenant: str | None = None) -> list[KeyRow]:
         """The newest first."""
         with self._reading() as db:
             rows = db.execute(
