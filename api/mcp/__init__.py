@@ -1,0 +1,1 @@
+"""Tools for agents: search, ask, open a source at a span, list sources, over the Model Context Protocol."""
