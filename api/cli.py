@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -264,6 +265,37 @@ def serve(
     from api.serve import serve as run_server
 
     return run_server(settings, as_json=as_json)
+
+
+@app.command()
+def mcp(
+    http: Annotated[
+        bool,
+        typer.Option("--http", help="Over streamable HTTP at /mcp instead of standard input and output."),
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="--http: address to listen on.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="--http: port; 0 takes a free one.")
+    ] = None,
+    store: opt.Store = None,
+    kb: opt.KnowledgeBase = None,
+    chroma: opt.Chroma = None,
+    as_json: opt.Json = False,
+) -> int:
+    """Serve search, ask, open_source and list_sources to agents, over the Model Context Protocol.
+
+    An agent's program starts it by itself, over standard input and output. Needs the extra footnote[mcp].
+    """
+    settings = settings_from(store, kb, chroma, host=host, port=port)
+    if not http and (host is not None or port is not None):
+        raise UsageError("--host and --port belong to --http; add it, or leave them out.")
+    if find_spec("mcp") is None:
+        raise UsageError("footnote mcp needs the extra footnote[mcp]; run: pip install 'footnote[mcp]'")
+    from api.mcp.run import run_http, run_stdio
+
+    return run_http(settings, as_json=as_json) if http else run_stdio(settings)
 
 
 @app.command()
