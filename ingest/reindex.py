@@ -33,7 +33,7 @@ def reindex(context: IngestContext, old: IndexRow) -> SyncReport:
                 break
             if row.source_id not in done:
                 _copy(context, old, row, outcomes)
-                vectorizer.wake()
+                vectorizer.wake(outcomes.n_reused)
             outcomes.n_loaded += 1
             context.on_event(outcomes.event("load", vectorizer.stats))
         if context.stop.is_set():

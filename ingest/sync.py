@@ -51,6 +51,7 @@ def sync(context: IngestContext, paths: Sequence[Path]) -> SyncReport:
     vectorizer.start()
     try:
         _copy_twins(context, plan, outcomes)
+        vectorizer.wake(outcomes.n_reused)
         _remove_vanished(context, plan, outcomes)
         _load_changed(context, plan, outcomes, vectorizer)
         if context.stop.is_set():
@@ -131,7 +132,7 @@ def _load_changed(context: IngestContext, plan: Plan, outcomes: Outcomes, vector
                 continue
             in_flight -= 1
             _take(context, item, future, outcomes)
-            vectorizer.wake()
+            vectorizer.wake(outcomes.n_reused)
 
 
 def _report_done(done: SimpleQueue[_Done], item: ToLoad, future: Future[Prepared]) -> None:

@@ -49,6 +49,8 @@ class Vectorizer:
         self.error: Exception | None = None
         self._made: queue.Queue[tuple[list[bytes], Vectors] | None] = queue.Queue(maxsize=4)
         self._wake = threading.Event()
+        self._n_reused = 0
+        self._sweep = threading.Event()
         self._no_more = threading.Event()
         self._stop = threading.Event()
         self._threads = [
@@ -60,7 +62,11 @@ class Vectorizer:
         for thread in self._threads:
             thread.start()
 
-    def wake(self) -> None:
+    def wake(self, n_reused: int = 0) -> None:
+        """``n_reused``: texts so far whose vectors were known already; they only have to be indexed."""
+        if n_reused > self._n_reused:
+            self._n_reused = n_reused
+            self._sweep.set()
         self._wake.set()
 
     def finish(self, on_wait: Callable[[], None] | None = None, stop: threading.Event | None = None) -> None:
@@ -133,23 +139,27 @@ class Vectorizer:
 
     def _index(self) -> None:
         vectors = self._open_vectors()
+        self._bring_in(vectors)  # what an interrupted run has left
         while True:
             try:
                 item = self._made.get(timeout=_IDLE_S)
             except queue.Empty:
                 if self.error is not None:
                     return
-                self._bring_in(vectors)
+                if self._sweep.is_set():
+                    self._sweep.clear()
+                    self._bring_in(vectors)
                 continue
             if item is None:
                 break
-            add_vectors(self._catalog, self._idx, *item)
-            self._bring_in(vectors)
+            keys, made = item
+            add_vectors(self._catalog, self._idx, keys, made)
+            self._bring_in(vectors, keys)
         self._bring_in(vectors)
         if not self._stop.is_set():
             purge(self._catalog, self._idx, vectors)
             clear_dead_indexes(self._catalog, self._idx.kb_id, vectors)
 
-    def _bring_in(self, vectors: VectorStore) -> None:
-        self.stats.n_indexed += index_known(self._catalog, self._idx, vectors)
+    def _bring_in(self, vectors: VectorStore, keys: list[bytes] | None = None) -> None:
+        self.stats.n_indexed += index_known(self._catalog, self._idx, vectors, keys)
         swap_ready(self._catalog, self._idx)

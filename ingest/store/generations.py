@@ -134,25 +134,31 @@ def add_vectors(catalog: Catalog, idx: IndexRow, keys: Sequence[bytes], vectors:
         )
 
 
-def index_known(catalog: Catalog, idx: IndexRow, vectors: VectorStore) -> int:
-    """Hands every vector that is known and not yet in the vector store to it. Returns how many chunks."""
+def index_known(
+    catalog: Catalog, idx: IndexRow, vectors: VectorStore, keys: Sequence[bytes] | None = None
+) -> int:
+    """Hands every vector that is known and not yet in the vector store to it; ``keys``: those of these texts only.
+    Returns how many chunks."""
     n_indexed = 0
-    while True:
-        with catalog.reading() as db:
-            rows = db.execute(
-                """SELECT chunk.row AS row, chunk.id AS id, vector.data AS data FROM chunk
-                   JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
-                   WHERE chunk.idx_id = ? AND chunk.indexed = 0 AND length(vector.data) = ? LIMIT ?""",
-                (idx.embedder, idx.id, 4 * idx.dim, _PAGE),
-            ).fetchall()
-        if not rows:
-            return n_indexed
-        unique = {row["id"]: row["data"] for row in rows}
-        matrix = np.frombuffer(b"".join(unique.values()), dtype="<f4").reshape(len(unique), -1)
-        vectors.upsert(catalog.collection(idx), list(unique), matrix)
-        with catalog.writing() as db:
-            db.executemany("UPDATE chunk SET indexed = 1 WHERE row = ?", [(row["row"],) for row in rows])
-        n_indexed += len(rows)
+    pages: list[Sequence[bytes]] = [()] if keys is None else _pages(keys)
+    for page in pages:
+        # Without keys every chunk that waits is looked at, which is much while a large folder is taken in.
+        condition = f"AND chunk.text_key IN ({', '.join('?' * len(page))})" if page else ""
+        query = f"""SELECT chunk.row AS row, chunk.id AS id, vector.data AS data FROM chunk
+                    CROSS JOIN vector ON vector.embedder = ? AND vector.text_key = chunk.text_key
+                    WHERE chunk.idx_id = ? AND chunk.indexed = 0 AND length(vector.data) = ? {condition} LIMIT ?"""
+        while True:
+            with catalog.reading() as db:
+                rows = db.execute(query, (idx.embedder, idx.id, 4 * idx.dim, *page, _PAGE)).fetchall()
+            if not rows:
+                break
+            unique = {row["id"]: row["data"] for row in rows}
+            matrix = np.frombuffer(b"".join(unique.values()), dtype="<f4").reshape(len(unique), -1)
+            vectors.upsert(catalog.collection(idx), list(unique), matrix)
+            with catalog.writing() as db:
+                db.executemany("UPDATE chunk SET indexed = 1 WHERE row = ?", [(row["row"],) for row in rows])
+            n_indexed += len(rows)
+    return n_indexed
 
 
 def known_document(
