@@ -34,7 +34,7 @@ from api.schemas import (
     document_json,
     retrieval_json,
 )
-from rag.core.errors import FootnoteError, UnknownSource, UsageError
+from rag.core.errors import FootnoteError, UnknownKnowledgeBase, UnknownSource, UsageError
 from rag.core.types import Final as FinalEvent
 from rag.core.types import Message
 from rag.offload import off_loop
@@ -161,6 +161,11 @@ def _told(footnote: Footnote) -> Callable[[Callable[P, Awaitable[T]]], Callable[
         async def call(*args: P.args, **kwargs: P.kwargs) -> T:
             try:
                 return await tool(*args, **kwargs)
+            except UnknownKnowledgeBase as exc:
+                # Where the store lies on the server's disk is nobody's business.
+                raise ToolError(
+                    "There is no such knowledge base; leave kb out, or take one that list_sources names."
+                ) from exc
             except FootnoteError as exc:
                 raise ToolError(str(exc)) from exc
             except Exception as exc:

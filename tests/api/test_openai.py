@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,14 +16,14 @@ import httpx2
 import numpy as np
 import openai
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
-from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.auth.store import KeyStore
+from api.auth.who import Who
 from api.openai.replies import Reply, without_footnotes
 from api.openai.stream import streamed
 from rag import Settings, load_settings, open_footnote
@@ -40,25 +40,12 @@ from rag.core.types import (
     Sentence,
     Verdict,
 )
+from tests.api.sockets import on_a_socket
 from tests.rag.chat_server import chat_server, then_waits, writes
 
 QUESTION = "How many vacation days can I carry over?"
 ASKED: list[Any] = [{"role": "user", "content": QUESTION}]
 ELSEWHERE: list[Any] = [{"role": "user", "content": "Who won the chess tournament in Reykjavik?"}]
-
-
-@asynccontextmanager
-async def on_a_socket(app: ASGIApp) -> AsyncIterator[str]:
-    """The app behind uvicorn; gives its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", access_log=False))
-        server.capture_signals = nullcontext  # type: ignore[method-assign]
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
 
 
 @asynccontextmanager
@@ -296,6 +283,31 @@ async def test_errors_of_the_layers_around_are_in_the_same_shape(http: httpx.Asy
     assert reply.json()["error"]["param"] == "input"
     assert (await http.get("/v1/embeddings")).json()["error"]["code"] == "method-not-allowed"
     assert (await http.get("/v1/search")).json()["code"] == "method-not-allowed"  # a problem, elsewhere
+
+
+async def test_keys_and_quotas_raise_the_exceptions_that_clients_know(writable: Path) -> None:
+    settings = load_settings(store=writable)
+    keys = KeyStore(writable)
+    ask = Who(label="bot", scopes=frozenset({"ask"}), questions_per_day=1)
+    key, loads = keys.create(ask).text, keys.create(Who(label="loader", scopes=frozenset({"ingest"}))).text
+    theirs = keys.create(Who("other", "bot", frozenset({"ask"}))).text
+    keys.close()
+    async with opened(settings) as client:
+        with pytest.raises(openai.AuthenticationError):
+            await client.models.list()
+        with pytest.raises(openai.PermissionDeniedError):
+            await client.with_options(api_key=loads).models.list()
+        mine = client.with_options(api_key=key)
+        await mine.chat.completions.create(model="footnote", messages=ASKED)
+        for stream in (False, True):
+            with pytest.raises(openai.RateLimitError) as caught:
+                await mine.chat.completions.create(model="footnote", messages=ASKED, stream=stream)
+            assert caught.value.type == "rate_limit_error"
+            assert int(caught.value.response.headers["retry-after"]) > 0
+        other = client.with_options(api_key=theirs)
+        assert [model.id async for model in other.models.list()] == ["all-MiniLM-L6-v2"]
+        with pytest.raises(openai.NotFoundError):
+            await other.chat.completions.create(model="footnote/default", messages=ASKED)
 
 
 # With a chat model
