@@ -15,6 +15,7 @@ PROMISED = {
     "PathNotFound": (2, 404),
     "UnknownKnowledgeBase": (4, 404),
     "UnknownSource": (4, 404),
+    "Forbidden": (2, 403),
     "SettingsError": (2, 500),
     "LoadError": (3, 422),
     "UnsupportedFormat": (3, 415),
