@@ -6,6 +6,9 @@ import { openClosest, openSource } from "./source.js";
 /** @import { Answer, Citation, ReleasedSentence, Retrieved, Sentence } from "./types.js" */
 
 const MARKER = /\s?\[(\d+)\]/g;
+// "… next year [1]." A footnote's number stands behind the full stop.
+const STOP_AFTER_MARKERS = /((?:\s?\[\d+\])+)([.!?…。！？]+["'”’»)]*)$/u;
+const ALMOST = 0.99;
 
 /** One answer on the page, from the first sentence to the whole. */
 export class AnswerView {
@@ -30,15 +33,16 @@ export class AnswerView {
   /** @param {ReleasedSentence} sentence */
   sentence(sentence) {
     const element = h("span", { class: `sentence ${sentence.verdict}` });
+    const text = sentence.text.replace(STOP_AFTER_MARKERS, "$2$1");
     let from = 0;
-    for (const match of sentence.text.matchAll(MARKER)) {
+    for (const match of text.matchAll(MARKER)) {
       const marker = Number(match[1]);
       const footnotes = sentence.footnotes.filter((one) => one.marker === marker);
       if (footnotes.length === 0) continue;
-      element.append(sentence.text.slice(from, match.index), footnoteButton(marker, footnotes));
+      element.append(text.slice(from, match.index), footnoteButton(marker, footnotes));
       from = match.index + match[0].length;
     }
-    element.append(sentence.text.slice(from));
+    element.append(text.slice(from));
     if (sentence.verdict === "weak") element.title = "The source supports this only in part.";
     if (this.shown.length) this.text.append(" ");
     this.text.append(element);
@@ -179,7 +183,7 @@ function about(answer) {
   const facts = [
     answer.mode === "llm" ? `Written by ${answer.model ?? "the chat model"}` : "",
     answer.mode === "extractive" ? "Quoted from the documents" : "",
-    answer.abstained ? "" : `${Math.round(answer.confidence * 100)} % sure`,
+    answer.abstained ? "" : `${Math.round(Math.min(answer.confidence, ALMOST) * 100)} % sure`,
     `${(answer.timings_ms.total / 1000 || 0).toFixed(1)} s`,
     answer.cost_usd > 0 ? `$${answer.cost_usd.toPrecision(2)}` : "",
   ];

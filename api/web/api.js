@@ -189,7 +189,7 @@ export function upload(file, name, onSent) {
     request.onload = async () => {
       if (request.status === 401 && (await gotKey())) return resolve(upload(file, name, onSent));
       if (request.status !== 201) return reject(problemOf(request.status, request.responseText));
-      /** @type {UploadResult} */
+      /** @type {UploadResult[]} */
       const [result] = JSON.parse(request.responseText).results;
       if (result.document) return resolve(result.document);
       reject(new Problem(422, result.error?.detail ?? "The file could not be stored."));

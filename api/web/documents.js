@@ -22,6 +22,8 @@ let documents = [];
 let again = 0;
 /** @type {(n: number) => void} */
 let onCount = () => {};
+/** @type {(detail: string) => void} */
+let onTrouble = () => {};
 
 const picker = h("input", { type: "file", multiple: true, class: "visually-hidden", tabindex: -1, "aria-hidden": "true" });
 const filter = h("input", { type: "search", id: "filter", placeholder: "Filter by name", autocomplete: "off", input: () => showList() });
@@ -29,9 +31,13 @@ const list = h("ul", { class: "documents", "aria-label": "Documents" });
 const total = h("p", { class: "quiet", role: "status" });
 const trouble = h("p", { class: "error", role: "alert", hidden: true });
 
-/** @param {(n: number) => void} onChange  Is told how many documents there are. */
-export function setUpDocuments(onChange) {
-  onCount = onChange;
+/**
+ * @param {{count: (n: number) => void, trouble: (detail: string) => void}} on  Is told how many documents there are,
+ *   or why that is not known.
+ */
+export function setUpDocuments(on) {
+  onCount = on.count;
+  onTrouble = on.trouble;
   byId("documents", HTMLButtonElement).addEventListener("click", () => openDocuments());
   picker.addEventListener("change", () => {
     add([...(picker.files ?? [])].map((file) => ({ file, name: file.name })));
@@ -78,9 +84,14 @@ export async function refresh() {
   try {
     documents = await listDocuments();
   } catch (error) {
-    trouble.textContent = error instanceof Problem ? error.message : "The documents cannot be shown.";
-    trouble.hidden = false;
-    return;
+    // A knowledge base begins to be with its first document.
+    if (!(error instanceof Problem && error.status === 404)) {
+      trouble.textContent = error instanceof Problem ? error.message : "The documents cannot be shown.";
+      trouble.hidden = false;
+      onTrouble(trouble.textContent);
+      return;
+    }
+    documents = [];
   }
   trouble.hidden = true;
   rememberDocuments(documents);

@@ -52,10 +52,36 @@ export function count(n, thing) {
 /**
  * Where something stands: `hr/leave.md, page 3 › Vacation › Carrying over`.
  *
- * @param {{source: string, page: number | null, heading_path: string[]}} place
+ * @param {{source: string, title: string, page: number | null, heading_path: string[]}} place
  */
 export function placeOf(place) {
   const page = place.page === null ? "" : `, page ${place.page}`;
-  const headings = place.heading_path.length ? ` › ${place.heading_path.slice(-2).join(" › ")}` : "";
-  return `${place.source}${page}${headings}`;
+  const headings = headingsOf(place).slice(-2).map((heading) => ` › ${heading}`);
+  return `${place.source}${page}${headings.join("")}`;
+}
+
+/**
+ * The headings above a place, without the document's title.
+ *
+ * @param {{title: string, heading_path: string[]}} place
+ */
+export function headingsOf(place) {
+  return place.heading_path.filter((heading) => heading !== place.title);
+}
+
+/**
+ * A drawing of lines, 24 by 24.
+ *
+ * @param {string} path
+ * @param {string} [turned]
+ */
+export function icon(path, turned = "") {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  const look = { viewBox: "0 0 24 24", width: "18", height: "18", fill: "none", stroke: "currentColor", "stroke-width": "1.8", "stroke-linejoin": "round", "aria-hidden": "true" };
+  for (const [name, value] of Object.entries(look)) svg.setAttribute(name, value);
+  line.setAttribute("d", path);
+  if (turned) line.setAttribute("transform", turned);
+  svg.append(line);
+  return svg;
 }

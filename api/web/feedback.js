@@ -1,7 +1,9 @@
 import { Problem, sendFeedback } from "./api.js";
-import { h } from "./dom.js";
+import { h, icon } from "./dom.js";
 
 /** @import { Answer } from "./types.js" */
+
+const THUMB = "M4 11h3.5v9H4zM7.5 12 11 4c1.8 0 2.7 1.2 2.4 2.9L13 10h5.6c1.3 0 2.2 1.1 2 2.4l-1 5.6a2.4 2.4 0 0 1-2.4 2H7.5";
 
 /**
  * Was it helpful? A thumb is sent at once; a thumb down may say why.
@@ -36,13 +38,12 @@ export function feedbackRow(answer, question) {
   /**
    * @param {"up" | "down"} thumb
    * @param {string} label
-   * @param {string} sign
    */
-  const button = (thumb, label, sign) =>
+  const button = (thumb, label) =>
     h(
       "button",
       { type: "button", class: "thumb", "data-thumb": thumb, "aria-pressed": "false", "aria-label": label, title: label, click: () => give(thumb) },
-      sign,
+      icon(THUMB, thumb === "down" ? "rotate(180 12 12)" : ""),
     );
 
   const input = h("input", { type: "text", maxlength: 1000, "aria-label": "What was wrong?", placeholder: "What was wrong?" });
@@ -59,6 +60,6 @@ export function feedbackRow(answer, question) {
     input,
     h("button", { type: "submit", class: "text-button" }, "Send"),
   );
-  const row = h("div", { class: "feedback" }, button("up", "Helpful", "▲"), button("down", "Not helpful", "▼"), said, why);
+  const row = h("div", { class: "feedback" }, button("up", "Helpful"), button("down", "Not helpful"), said, why);
   return row;
 }

@@ -11,14 +11,18 @@ setUpTheme();
 setUpPopover();
 setUpPanel();
 setUpConversation();
-setUpDocuments((n) => {
-  document.body.classList.toggle("empty", n === 0);
-  byId("holds", HTMLElement).textContent = n
-    ? `Answers come from ${count(n, "document")}.`
-    : "There are no documents yet. Add some, then ask.";
-  byId("first-files", HTMLElement).hidden = n > 0;
+const holds = byId("holds", HTMLElement);
+const firstFiles = byId("first-files", HTMLButtonElement);
+setUpDocuments({
+  count(n) {
+    holds.textContent = n ? `Answers come from ${count(n, "document")}.` : "There are no documents yet. Add some, then ask.";
+    firstFiles.hidden = n > 0;
+  },
+  trouble(detail) {
+    holds.textContent = detail;
+  },
 });
-byId("first-files", HTMLButtonElement).addEventListener("click", () => chooseFiles());
+firstFiles.addEventListener("click", () => chooseFiles());
 onKeyNeeded(askedForKey);
 document.addEventListener("keydown", (event) => {
   // A dialog closes itself; what is behind it stays.

@@ -1,11 +1,12 @@
 import { Problem, hasKey, listDocuments, originalPath, readOriginal, readText } from "./api.js";
-import { h } from "./dom.js";
+import { h, headingsOf } from "./dom.js";
 import { openPanel } from "./panel.js";
 import { inUtf16, isMarkdown, textView } from "./text.js";
 
 /** @import { Closest, DocumentInfo, Place, Span } from "./types.js" */
 
 const STRETCH_CHARS = 30_000;
+const NEAR_CHARS = 2000;
 const PDF = "application/pdf";
 
 /** @type {Map<string, DocumentInfo>} */
@@ -37,7 +38,8 @@ export async function openSource(place, spans, back) {
   const links = h("p", { class: "links" });
   const where = h("p", { class: "where" }, place.source);
   if (place.page !== null) where.append(h("span", { class: "page" }, `page ${place.page}`));
-  const headings = place.heading_path.length ? h("p", { class: "crumbs" }, place.heading_path.join(" › ")) : null;
+  const headings = headingsOf(place).length ? h("p", { class: "crumbs" }, headingsOf(place).join(" › ")) : null;
+  /** @type {HTMLElement[]} */
   const content = [where, headings, links, body].filter((node) => node !== null);
   if (back) content.unshift(h("button", { type: "button", class: "text-button", click: back }, "‹ All documents"));
   openPanel(place.title, content, "source");
@@ -46,13 +48,13 @@ export async function openSource(place, spans, back) {
     const from = Math.max(0, first - STRETCH_CHARS / 2);
     const [info, read] = await Promise.all([
       infoOf(place.source_id),
-      readText(place.source_id, from, from + STRETCH_CHARS),
+      readStretch(place.source_id, from, from + STRETCH_CHARS),
     ]);
     if (turn !== opened) return; // another one was opened meanwhile
     if (info) links.append(originalLink(info, place.page));
-    const view = stretch(read.text, from, spans, info?.type ?? "");
+    const view = stretch(read.text, read.start, spans, info?.type ?? "");
     body.replaceChildren(view);
-    addMore(body, place.source_id, from, from + STRETCH_CHARS, read.nChars, spans, info?.type ?? "");
+    addMore(body, place.source_id, read.start, read.end, read.nChars, spans, info?.type ?? "");
     show(view);
   } catch (error) {
     if (turn !== opened) return;
@@ -97,6 +99,26 @@ function stretch(text, first, spans, type) {
 }
 
 /**
+ * Reads a stretch, and moves its ends to ends of lines where there are some near: a line cut in two would be two.
+ *
+ * @param {string} id
+ * @param {number} start  The document's first character, or a line's, stays.
+ * @param {number} end
+ * @returns {Promise<{text: string, start: number, end: number, nChars: number}>}
+ */
+async function readStretch(id, start, end) {
+  const before = start > 0 ? 1 : 0;
+  const { text, nChars } = await readText(id, start - before, end);
+  const points = [...text];
+  const firstBreak = before ? points.indexOf("\n") : -1;
+  const lastBreak = end < nChars ? points.lastIndexOf("\n") : -1;
+  const from = firstBreak >= 0 && firstBreak < NEAR_CHARS ? firstBreak + 1 : before;
+  const to = lastBreak > points.length - NEAR_CHARS ? lastBreak + 1 : points.length;
+  const first = start - before;
+  return { text: points.slice(from, to).join(""), start: first + from, end: first + to, nChars };
+}
+
+/**
  * Long documents come in stretches: what is before and after follows on demand.
  *
  * @param {HTMLElement} body
@@ -129,8 +151,7 @@ function addMore(body, id, from, to, nChars, spans, type) {
   if (from > 0) {
     body.prepend(
       more("Show what comes before", async (button) => {
-        const start = Math.max(0, from - STRETCH_CHARS);
-        const { text } = await readText(id, start, from);
+        const { text, start } = await readStretch(id, Math.max(0, from - STRETCH_CHARS), from);
         button.replaceWith(stretch(text, start, spans, type));
         addMore(body, id, start, nChars, nChars, spans, type);
       }),
@@ -139,9 +160,9 @@ function addMore(body, id, from, to, nChars, spans, type) {
   if (to < nChars) {
     body.append(
       more("Show what comes after", async (button) => {
-        const { text } = await readText(id, to, to + STRETCH_CHARS);
+        const { text, end } = await readStretch(id, to, to + STRETCH_CHARS);
         button.replaceWith(stretch(text, to, spans, type));
-        addMore(body, id, 0, to + STRETCH_CHARS, nChars, spans, type);
+        addMore(body, id, 0, end, nChars, spans, type);
       }),
     );
   }
